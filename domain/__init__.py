@@ -1,0 +1,3 @@
+"""What is true: prompts, versions, experiments, events, rollouts. Knows SQLModel; knows nothing of
+Temporal or HTTP.
+"""

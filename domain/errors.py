@@ -1,0 +1,48 @@
+"""Everything that can go wrong in the domain.
+
+RampartError
+├── DomainError            retrying will not help: the caller has to change something
+│   ├── VersioningError    (the seed's name) a version, experiment or rollout refuses
+│   │   ├── NotFound       the named thing does not exist
+│   │   └── Conflict       it exists, but its state forbids this
+│   │       └── Fenced     somebody else has changed the routing since; a stale writer stops
+│   └── InvalidValue       (also a ValueError) an argument is out of its range
+│       └── InvalidPlan    a plan or request contradicts itself
+└── Unavailable            the database or its disk cannot be reached: retrying may help
+"""
+
+
+class RampartError(Exception):
+    """Base class of all our errors."""
+
+
+class DomainError(RampartError):
+    """Retrying will not help: the caller has to change something."""
+
+
+class VersioningError(DomainError):
+    """A version, experiment or rollout refuses."""
+
+
+class NotFound(VersioningError):
+    """The named version, experiment or rollout does not exist."""
+
+
+class Conflict(VersioningError):
+    """The named thing exists, but its state forbids this operation."""
+
+
+class Fenced(Conflict):
+    """The writer holds an older epoch than the routing: somebody else has written since."""
+
+
+class InvalidValue(DomainError, ValueError):
+    """An argument is out of its range. Nothing was written."""
+
+
+class InvalidPlan(InvalidValue):
+    """The plan or request contradicts itself."""
+
+
+class Unavailable(RampartError):
+    """The database or its disk cannot be reached. Nothing was written; retrying may help."""
