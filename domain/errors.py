@@ -46,3 +46,7 @@ class InvalidPlan(InvalidValue):
 
 class Unavailable(RampartError):
     """The database or its disk cannot be reached. Nothing was written; retrying may help."""
+
+
+class RollbackIncomplete(RampartError):
+    """What was read back is not what was there before. Nothing was written; try again."""

@@ -1,0 +1,84 @@
+# `make` lists what there is. Nothing is needed but python3, 3.11 or newer.
+
+PYTHON ?= python3# the Python that .venv is made of: make setup PYTHON=python3.13
+ARGS ?=# handed on: make test ARGS="-k judge"
+
+VENV := .venv
+RUN := $(VENV)/bin/python -m
+STAMP := .boot/synced
+
+# The stamp holds this checkout's path once a set-up is complete. One that was cut short, a Python
+# that went away and a checkout that moved are made anew; a .venv without a stamp is only synced.
+BROKEN := $(shell [ -x $(VENV)/bin/python ] && { [ ! -e $(STAMP) ] || [ "$$(cat $(STAMP))" = "$(CURDIR)" ]; } || echo FORCE)
+
+export UV_PROJECT_ENVIRONMENT := $(VENV)
+export UV_PYTHON_DOWNLOADS := never
+export UV_SYSTEM_CERTS ?= true# whom this machine trusts, a company's proxy included
+unexport VIRTUAL_ENV
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: FORCE help setup demo dev test check lint types chaos browser bench record compose
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' Makefile
+
+setup: $(STAMP) ## make .venv from uv.lock; quick when there is nothing to do
+
+demo: $(STAMP) ## a rollout that goes wrong and is rolled back, before your eyes
+	@$(VENV)/bin/rampart demo $(ARGS)
+
+dev: $(STAMP) ## Temporal with its web UI, a database and a worker, until Ctrl-C
+	@$(VENV)/bin/rampart dev $(ARGS)
+
+test: $(STAMP) ## the test suite; one test: make test ARGS="-k name"
+	@$(RUN) pytest $(ARGS)
+
+check: lint types test ## what a change must pass
+
+lint: $(STAMP) ## ruff: rules and format
+	@$(RUN) ruff check .
+	@$(RUN) ruff format --check .
+
+types: $(STAMP) ## mypy --strict
+	@$(RUN) mypy
+
+chaos: $(STAMP) ## the tests that kill things
+	@$(call marked,chaos)
+
+browser: $(STAMP) ## the tests that look at real pages
+	@$(call marked,browser)
+
+bench: $(STAMP) ## every benchmark, small
+	@set -- benchmarks/*.py; [ -e "$$1" ] || { echo "no benchmarks yet" >&2; exit 1; }; \
+	for file do echo "# $$file"; $(VENV)/bin/python "$$file" --quick $(ARGS) || exit; done
+
+record: $(STAMP) ## record the workflow histories that the replay tests replay
+	@[ -e tests/replay/record.py ] || { echo "no recorder yet (tests/replay/record.py)" >&2; exit 1; }
+	@$(RUN) tests.replay.record $(ARGS)
+
+compose: ## the production shape in Docker: Temporal, PostgreSQL, a worker
+	@docker info >/dev/null 2>&1 || { \
+	  echo "no Docker engine answers; without one there is: make demo" >&2; exit 1; }
+	@docker compose version >/dev/null 2>&1 || { \
+	  echo "docker has no 'compose' command; install Docker Compose v2" >&2; exit 1; }
+	docker compose up --build $(ARGS)
+
+# pytest's exit code 5 says that no test was collected.
+define marked
+$(RUN) pytest -m $(1) $(ARGS) || { \
+  code=$$?; [ $$code -eq 5 ] || exit $$code; echo "no $(1) tests yet: pytest collected none"; }
+endef
+
+$(STAMP): uv.lock pyproject.toml $(BROKEN)
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "rampart needs Python 3.11 or newer, and $(PYTHON) is: $$("$(PYTHON)" --version 2>&1);" \
+	    "name another with: make PYTHON=python3.13 $(MAKECMDGOALS)" >&2; exit 1; }
+	@command -v uv >/dev/null || .boot/bin/uv --version >/dev/null 2>&1 || { \
+	  "$(PYTHON)" -m venv --clear .boot && \
+	  .boot/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.13,<0.14"; }
+	@[ -z "$(BROKEN)" ] || rm -rf $(VENV)
+	@mkdir -p .boot && echo incomplete > $@
+	@UV_PYTHON="$$("$(PYTHON)" -c 'import sys; print(getattr(sys, "_base_executable", sys.executable))')" \
+	  "$$(command -v uv || echo .boot/bin/uv)" sync --frozen --extra embedded
+	@printf %s "$(CURDIR)" > $@

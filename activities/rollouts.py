@@ -1,0 +1,170 @@
+"""Rollout activities: each calls one manager method and translates its errors."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from domain.errors import DomainError
+from domain.judge import Verdict
+from domain.plan import RolloutRequest
+from domain.record import Kind, Rollout
+from domain.rollouts import RolloutManager
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Open:
+    """Input of `open_rollout`: the request as it was sent, so that wrong ones are refused here.
+
+    Attributes:
+        key: Identifies the attempt: opening twice with one key opens once.
+    """
+
+    request: JsonValue
+    key: str
+    workflow_id: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Opened:
+    """Result of `open_rollout`.
+
+    Attributes:
+        search_attributes: Whether the server knows ours; setting unknown ones would stick the
+            workflow, so it asks, and its history remembers the answer.
+    """
+
+    rollout: Rollout
+    search_attributes: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ramp:
+    """Input of `ramp`. `stage` counts from 1; `epoch` is the one the rollout wrote last."""
+
+    rollout_id: str
+    stage: int
+    epoch: int
+    by: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """Input of `check`. `number` counts the checks of a rollout from 1."""
+
+    rollout_id: str
+    number: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Promote:
+    """Input of `promote`. `epoch` is the one the rollout wrote last."""
+
+    rollout_id: str
+    epoch: int
+    by: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RollBack:
+    """Input of `roll_back`."""
+
+    rollout_id: str
+    reason: str
+    by: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Note:
+    """Input of `note`: what a person asked for. `key` makes it one line, however often sent."""
+
+    rollout_id: str
+    key: str
+    kind: Kind
+    by: str
+    reason: str
+
+
+class RolloutActivities:
+    """The rollout's hands."""
+
+    def __init__(self, rollouts: RolloutManager, *, search_attributes: bool = False) -> None:
+        self._rollouts = rollouts
+        self._search_attributes = search_attributes
+
+    @activity.defn
+    async def open_rollout(self, order: Open) -> Opened:
+        """Read the request and take the prompt."""
+        with _final_refusals():
+            request = RolloutRequest.parse(order.request)
+            rollout = await self._rollouts.open(
+                request, key=order.key, workflow_id=order.workflow_id
+            )
+        return Opened(rollout=rollout, search_attributes=self._search_attributes)
+
+    @activity.defn
+    async def ramp(self, order: Ramp) -> int:
+        """Give the candidate its stage's share of users; return the new epoch."""
+        with _final_refusals():
+            return await self._rollouts.ramp(
+                order.rollout_id,
+                stage=order.stage,
+                epoch=order.epoch,
+                by=order.by,
+                reason=order.reason,
+            )
+
+    @activity.defn
+    async def check(self, order: Check) -> Verdict:
+        """Weigh the guardrails on the events counted so far."""
+        with _final_refusals():
+            return await self._rollouts.check(order.rollout_id, number=order.number)
+
+    @activity.defn
+    async def promote(self, order: Promote) -> int:
+        """Move production to the candidate; return the new epoch."""
+        with _final_refusals():
+            return await self._rollouts.promote(
+                order.rollout_id, epoch=order.epoch, by=order.by, reason=order.reason
+            )
+
+    @activity.defn
+    async def complete(self, rollout_id: str) -> None:
+        """Give everybody the candidate."""
+        with _final_refusals():
+            await self._rollouts.complete(rollout_id)
+
+    @activity.defn
+    async def roll_back(self, order: RollBack) -> None:
+        """Restore the state before the rollout."""
+        with _final_refusals():
+            await self._rollouts.roll_back(order.rollout_id, reason=order.reason, by=order.by)
+
+    @activity.defn
+    async def read_back(self, rollout_id: str) -> list[str]:
+        """Return what a rollback has not restored; nothing when it is complete."""
+        with _final_refusals():
+            return await self._rollouts.differences(rollout_id)
+
+    @activity.defn
+    async def note(self, order: Note) -> None:
+        """Journal what a person asked for."""
+        with _final_refusals():
+            await self._rollouts.note(
+                order.rollout_id, key=order.key, kind=order.kind, by=order.by, reason=order.reason
+            )
+
+
+@contextmanager
+def _final_refusals() -> Iterator[None]:
+    """A refusal by the domain is final; anything else is retried."""
+    try:
+        yield
+    except DomainError as error:
+        kind = type(error).__name__
+        raise ApplicationError(str(error), type=kind, non_retryable=True) from error

@@ -1,0 +1,310 @@
+"""The operator's verbs, typed, over the Temporal client: start, pause, roll back, describe …
+
+Every verb is an update that answers; a refusal is a `Refused` with one sentence.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from temporalio.client import (
+    Client,
+    WorkflowContinuedAsNewError,
+    WorkflowExecution,
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.envconfig import ClientConfig
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from domain.errors import RampartError
+from domain.plan import RolloutRequest
+from workflows.messages import Answer
+from workflows.progress import Outcome, Progress
+from workflows.rollout import RolloutWorkflow
+from workflows.state import Command, Phase, Verb
+
+PATIENCE = timedelta(seconds=10)  # how long an answer may take while a worker is alive
+QUERY_PATIENCE = timedelta(seconds=2)
+NO_WORKER = "no worker answers: start one with `rampart worker`"
+
+Handle = WorkflowHandle[RolloutWorkflow, Outcome]
+
+
+class ControlError(RampartError):
+    """A verb could not be carried out. Tree: `Refused` | `NoRollout` | `Unreachable`."""
+
+
+class Refused(ControlError):
+    """The rollout, or its opening, said no, and why."""
+
+
+class NoRollout(ControlError):
+    """There is no live rollout of that prompt."""
+
+
+class Unreachable(ControlError):
+    """Temporal, or a worker, does not answer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Description:
+    """What is known of a prompt's latest rollout.
+
+    Attributes:
+        status: Temporal's word for it: running, completed, failed, canceled, terminated …
+        progress: None when no worker is alive to be asked; `memo` then says what was last known.
+        stuck: One sentence for each activity that is being retried, and why.
+        outcome: Once it has ended.
+        failure: Why it failed, when it did.
+    """
+
+    workflow_id: str
+    run_id: str
+    status: str
+    started_at: datetime
+    closed_at: datetime | None = None
+    progress: Progress | None = None
+    memo: dict[str, object] = field(default_factory=dict)
+    stuck: tuple[str, ...] = ()
+    outcome: Outcome | None = None
+    failure: str = ""
+
+
+def workflow_id(name: str, prompt_type: str) -> str:
+    """Return the id that makes the server allow one live rollout per prompt."""
+    return f"rollout/{name}.{prompt_type}"
+
+
+async def connect() -> Client:
+    """Connect as `temporalio.envconfig` says: `TEMPORAL_ADDRESS` …, else localhost:7233.
+
+    Raises:
+        Unreachable: Nobody answers there, or the configuration cannot be read.
+    """
+    config = ClientConfig.load_client_connect_config()
+    target = config.setdefault("target_host", "localhost:7233")
+    try:
+        async with asyncio.timeout(PATIENCE.total_seconds()):
+            return await Client.connect(**config, data_converter=pydantic_data_converter)
+    except (RuntimeError, TimeoutError) as error:
+        raise Unreachable(
+            f"no Temporal server answers at {target}: start one with `rampart dev`,"
+            " or set TEMPORAL_ADDRESS"
+        ) from error
+
+
+class Control:
+    """The verbs. `name` and `prompt_type` name the prompt whose live rollout is meant."""
+
+    def __init__(self, client: Client, *, task_queue: str) -> None:
+        self._client = client
+        self._task_queue = task_queue
+
+    async def start(self, request: RolloutRequest) -> Description:
+        """Start a rollout and wait until it is open; without a live worker, until patience ends.
+
+        Raises:
+            Refused: One is live on the prompt already, or the opening was refused.
+            Unreachable: Temporal does not answer.
+        """
+        prompt = f"{request.name}.{request.prompt_type}"
+        try:
+            handle = await self._client.start_workflow(
+                RolloutWorkflow.run,
+                request.model_dump(mode="json"),
+                id=workflow_id(request.name, request.prompt_type),
+                task_queue=self._task_queue,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                static_summary=f"{prompt} → {request.candidate} by plan {request.plan.name}",
+                static_details=request.reason or None,
+            )
+        except WorkflowAlreadyStartedError as error:
+            live = await self.describe(request.name, request.prompt_type)
+            raise Refused(f"a rollout of {prompt} is live already: {_where(live)}") from error
+        except RPCError as error:
+            raise _unreachable(error) from error
+        return await self._until_open(handle)
+
+    async def order(
+        self, verb: Verb, name: str, prompt_type: str, *, reason: str = "", by: str = ""
+    ) -> Answer:
+        """Send a verb to the live rollout and return its answer.
+
+        A rollback is recorded even when no worker is alive to answer it.
+
+        Raises:
+            Refused: The rollout said no.
+            NoRollout: There is none.
+            Unreachable: Temporal or every worker is silent.
+        """
+        handle = await self._live(name, prompt_type)
+        command = Command(reason=reason, by=by).model_dump(mode="json")
+        try:
+            async with asyncio.timeout(PATIENCE.total_seconds()):
+                return await handle.execute_update(verb.value, command, result_type=Answer)
+        except WorkflowUpdateFailedError as error:
+            raise Refused(_innermost(error)) from error
+        except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
+            if verb is not Verb.ROLLBACK:
+                raise Unreachable(NO_WORKER) from error
+            await handle.signal(verb.value, command)
+            return Answer(said="recorded: the first worker that is alive again rolls it back")
+        except RPCError as error:
+            raise _unreachable(error) from error
+
+    async def describe(self, name: str, prompt_type: str) -> Description:
+        """Return what is known of the prompt's live rollout, else of its latest.
+
+        Raises:
+            NoRollout: It never had one. Unreachable: Temporal does not answer.
+        """
+        return await self._describe(await self._find(name, prompt_type))
+
+    async def list(self, *, limit: int = 100) -> list[Description]:
+        """Return rollouts, live and ended, the latest first, as the server's lists know them.
+
+        Raises:
+            Unreachable: Temporal does not answer.
+        """
+        found = self._client.list_workflows("WorkflowType = 'RolloutWorkflow'", limit=limit)
+        try:
+            return [_listed(item, await item.memo()) async for item in found]
+        except RPCError as error:
+            raise _unreachable(error) from error
+
+    async def _live(self, name: str, prompt_type: str) -> Handle:
+        handle = await self._find(name, prompt_type)
+        if (await handle.describe()).status is not WorkflowExecutionStatus.RUNNING:
+            raise NoRollout(
+                f"no live rollout of {name}.{prompt_type}: {_where(await self._describe(handle))}"
+            )
+        return handle
+
+    async def _find(self, name: str, prompt_type: str) -> Handle:
+        """Find it under the id we give, else by its search attribute: people choose other ids."""
+        prompt = f"{name}.{prompt_type}"
+        ours: Handle = self._client.get_workflow_handle_for(
+            RolloutWorkflow.run, workflow_id(name, prompt_type)
+        )
+        try:
+            if (await ours.describe()).status is WorkflowExecutionStatus.RUNNING:
+                return ours
+            return await self._search(prompt) or ours
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise _unreachable(error) from error
+        if found := await self._search(prompt):
+            return found
+        raise NoRollout(f"no rollout of {prompt} is known: start one with `rampart start`")
+
+    async def _search(self, prompt: str) -> Handle | None:
+        quoted = prompt.replace("'", "''")
+        query = f"RampartPrompt = '{quoted}' AND ExecutionStatus = 'Running'"
+        try:
+            async for found in self._client.list_workflows(query, limit=1):
+                return self._client.get_workflow_handle_for(RolloutWorkflow.run, found.id)
+        except RPCError:  # this server does not know our search attributes
+            return None
+        return None
+
+    async def _until_open(self, handle: Handle) -> Description:
+        deadline = asyncio.get_running_loop().time() + PATIENCE.total_seconds()
+        while True:
+            found = await self._describe(handle)
+            if found.failure:
+                raise Refused(found.failure)
+            phase = found.progress.phase if found.progress else Phase.OPENING
+            late = asyncio.get_running_loop().time() > deadline
+            if late or found.stuck or phase is not Phase.OPENING or found.closed_at:
+                return found
+            await asyncio.sleep(0.1)
+
+    async def _describe(self, handle: Handle) -> Description:
+        try:
+            found = await handle.describe()
+            running = found.status is WorkflowExecutionStatus.RUNNING
+            outcome, failure = (None, "") if running else await _end(handle)
+            return Description(
+                workflow_id=found.id,
+                run_id=found.run_id or "",
+                status=_status(found),
+                started_at=found.start_time,
+                closed_at=found.close_time,
+                progress=await _progress(handle) if running else None,
+                memo=dict(await found.memo()),
+                stuck=tuple(_stuck(found)),
+                outcome=outcome,
+                failure=failure,
+            )
+        except RPCError as error:
+            raise _unreachable(error) from error
+
+
+async def _progress(handle: Handle) -> Progress | None:
+    """Ask the workflow; without a live worker nobody answers."""
+    try:
+        return await handle.query(RolloutWorkflow.progress, rpc_timeout=QUERY_PATIENCE)
+    except (RPCError, WorkflowQueryFailedError):
+        return None
+
+
+async def _end(handle: Handle) -> tuple[Outcome | None, str]:
+    try:
+        return await handle.result(follow_runs=False), ""
+    except WorkflowFailureError as error:
+        return None, _innermost(error)
+    except WorkflowContinuedAsNewError:
+        return None, ""
+
+
+def _stuck(found: WorkflowExecutionDescription) -> Iterator[str]:
+    """Say why an activity is being retried: it is why a rollout seems to stand still."""
+    for pending in found.raw_description.pending_activities:
+        if pending.HasField("last_failure"):
+            tried = f"{pending.activity_type.name} has failed {pending.attempt - 1} times"
+            yield f"{tried}: {pending.last_failure.message.splitlines()[0]}"
+
+
+def _listed(item: WorkflowExecution, memo: Mapping[str, object]) -> Description:
+    return Description(
+        workflow_id=item.id,
+        run_id=item.run_id or "",
+        status=_status(item),
+        started_at=item.start_time,
+        closed_at=item.close_time,
+        memo=dict(memo),
+    )
+
+
+def _status(item: WorkflowExecution) -> str:
+    return item.status.name.lower() if item.status else "unknown"
+
+
+def _where(found: Description) -> str:
+    """Say in a few words where a rollout stands."""
+    told = found.memo
+    if not told:
+        return f"{found.workflow_id} is {found.status}"
+    return f"{told.get('change')} is {told.get('phase')}, stage {told.get('stage')}"
+
+
+def _innermost(error: BaseException) -> str:
+    """Return the message of the failure that began it all."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error.message if isinstance(error, ApplicationError) else str(error)
+
+
+def _unreachable(error: RPCError) -> Unreachable:
+    return Unreachable(f"Temporal does not answer: {error.message}")

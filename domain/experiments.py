@@ -1,0 +1,197 @@
+"""ABTestManager: experiments, who is in which arm, and who was seen there."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from random import SystemRandom
+from secrets import randbits
+
+from sqlalchemy import func
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+from uuid_utils.compat import uuid7
+
+from domain.assignment import SPACE, Allocation, point
+from domain.database import Database, default_database
+from domain.errors import Conflict, InvalidValue, NotFound, VersioningError
+from domain.fields import check_label, check_prompt, check_text, json_object, member
+from domain.prompts import ExperimentStatus, Json, PromptExperiment, PromptVariant, instant
+from domain.routing import claim_epoch, insert_once, live_rollout, lock_prompt
+from domain.snapshot import SPLITTING
+from domain.split import arranged, split_of
+from domain.tables import AllocationRow, ExperimentRow, ExposureRow, RoutingRow
+
+STAY = ""  # as `route_to`: the prompt stays routed as it is
+CHANCE = SystemRandom()
+
+
+class ABTestManager:
+    """Makes, finds, reallocates and ends experiments; assigns users to their arms.
+
+    Every experiment id may also be the name of the one running experiment of that name; a paused
+    one counts while none is running. Each method is one transaction.
+    """
+
+    def __init__(self, storage: Database | None = None) -> None:
+        self._database = storage or default_database()
+
+    async def create_experiment(  # noqa: PLR0913  # the seed's signature
+        self,
+        name: str,
+        prompt_type: str,
+        variants: Sequence[PromptVariant],
+        traffic_split: Mapping[str, float] | None = None,
+        metadata: Json | None = None,
+        *,
+        experiment_id: str | None = None,
+        salt: int | None = None,
+        rollout_id: str | None = None,
+    ) -> PromptExperiment:
+        """Start an experiment and route the prompt to it; the first variant is control.
+
+        Idempotent by `experiment_id`. A `salt`, in [0, 2**32), fixes who is in which arm.
+
+        Raises:
+            VersioningError: There are fewer than two variants.
+            InvalidValue: Versions repeat, or the split does not fit them or sum to 1.
+            Conflict: A rollout is live on the prompt, or the id is another experiment's.
+        """
+        now = datetime.now(UTC)
+        value = PromptExperiment(
+            str(uuid7()) if experiment_id is None else experiment_id, name, prompt_type,
+            list(variants), split_of(variants, given=traffic_split), now,
+            metadata=json_object(metadata or {}, field="metadata"),
+        )  # fmt: skip
+        row = _row(value, salt=randbits(32) if salt is None else salt, rollout_id=rollout_id)
+        async with self._database.transaction() as session:
+            return _value(await _start(session, row))
+
+    async def get_experiment(self, experiment_id: str) -> PromptExperiment | None:
+        """Return the experiment."""
+        async with self._database.transaction() as session:
+            row = await _find(session, experiment_id)
+            return _value(row) if row else None
+
+    async def list_experiments(
+        self,
+        name: str | None = None,
+        prompt_type: str | None = None,
+        status: str | None = None,
+    ) -> list[PromptExperiment]:
+        """Return the experiments, oldest first."""
+        query = select(ExperimentRow).order_by(col(ExperimentRow.start_date), ExperimentRow.id)
+        if name is not None:
+            query = query.where(ExperimentRow.name == name)
+        if prompt_type is not None:
+            query = query.where(ExperimentRow.prompt_type == prompt_type)
+        if status is not None:
+            query = query.where(ExperimentRow.status == member(ExperimentStatus, status))
+        async with self._database.transaction() as session:
+            return [_value(row) for row in await session.exec(query)]
+
+    async def get_random_variant(self, experiment_id: str) -> str:
+        """Draw a version by the experiment's shares, for nobody in particular.
+
+        Raises:
+            NotFound: There is no such experiment.
+            Conflict: It is not running.
+        """
+        async with self._database.transaction() as session:
+            split = (await _running(session, experiment_id)).traffic_split
+        return CHANCE.choices(list(split), list(split.values()))[0]
+
+    async def get_variant_for_user(self, experiment_id: str, user_id: str) -> str:
+        """Return the user's version, always the same while it keeps its share, and record it.
+
+        Raises:
+            NotFound: There is no such experiment.
+            Conflict: It is not running; `routing` never raises, this call does.
+            InvalidValue: The user id is not a text that can be kept.
+        """
+        check_text(user_id, field="user_id")
+        async with self._database.transaction() as session:
+            row = await _running(session, experiment_id)
+            arm = (await _allocation(session, row)).arm_of(point(user_id, salt=row.salt))
+            version: str = row.variants[arm]["version"]
+            exposure = ExposureRow(
+                experiment_id=row.id,
+                user_id=user_id,
+                epoch=row.epoch,
+                version=version,
+                at=datetime.now(UTC),
+            )
+            await insert_once(session, exposure)
+            return version
+
+    async def get_user_assignment(self, experiment_id: str, user_id: str) -> str | None:
+        """Return the version the user was last recorded with; never assigns."""
+        async with self._database.transaction() as session:
+            row = await _find(session, experiment_id)
+            seen = await _last_seen(session, row, user_id=user_id) if row else {}
+            return seen.get(user_id)
+
+    async def get_experiment_assignments(self, experiment_id: str) -> dict[str, str]:
+        """Return the version each recorded user was last recorded with."""
+        async with self._database.transaction() as session:
+            row = await _find(session, experiment_id)
+            return await _last_seen(session, row) if row else {}
+
+    async def get_variant_distribution(self, experiment_id: str) -> dict[str, int]:
+        """Return how many users were last recorded with each version."""
+        async with self._database.transaction() as session:
+            row = await _find(session, experiment_id)
+            if row is None:
+                return {}
+            latest = _latest_exposures(row).subquery()
+            query = select(latest.c.version, func.count()).group_by(latest.c.version)
+            counted = dict((await session.exec(query)).all())
+            return {v["version"]: counted.get(v["version"], 0) for v in row.variants}
+
+    async def update_experiment_status(
+        self, experiment_id: str, status: str, end_date: datetime | None = None
+    ) -> PromptExperiment:
+        """Run, pause, complete or stop it. Setting the status it has changes nothing.
+
+        Raises:
+            NotFound: There is no such experiment.
+            InvalidValue: There is no such status.
+            Conflict: It has ended and should go on, or belongs to a live rollout.
+        """
+        wanted = member(ExperimentStatus, status)
+        async with self._database.transaction() as session:
+            row = await _locked(session, experiment_id)
+            await _refuse_if_owned(session, row)
+            await _change(session, row, status=wanted, end_date=instant(end_date))
+            return _value(row)
+
+    async def reallocate(
+        self, experiment_id: str, shares: Mapping[str, float], *, held: int | None = None
+    ) -> int:
+        """Give the versions new shares, moving the fewest users; return the prompt's epoch.
+
+        A version not named gets nothing. Unchanged shares change nothing, the epoch included.
+
+        Raises:
+            NotFound: There is no such experiment.
+            InvalidValue: A version is unknown, or the shares do not sum to 1.
+            Fenced: The prompt is not at the epoch `held` any more.
+            Conflict: The experiment has ended.
+        """
+        async with self._database.transaction() as session:
+            row = await _locked(session, experiment_id, held=held)
+            if row.status not in SPLITTING:
+                raise Conflict(f"experiment {row.id} is {row.status}, cannot reallocate")
+            split = shares_of(list(row.traffic_split), given=shares)
+            before = await _allocation(session, row)
+            after = before.reallocate(list(split.values()))
+            if after != before:
+                await _open_epoch(session, row, after)
+            row.traffic_split = split
+            session.add(row)
+            ...
+
+    async def delete_experiment(self, experiment_id: str) -> bool:
+        """Delete the experiment with its exposures; False if there is none.
+
+        Raises:
+            Conflict: It belongs to a live rollout.
+        """

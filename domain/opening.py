@@ -1,0 +1,133 @@
+"""How a rollout takes its prompt: what must hold before the first user meets the candidate."""
+
+from datetime import UTC, datetime
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+from uuid_utils.compat import uuid7
+
+from domain.errors import Conflict, NotFound
+from domain.experiments import ABTestManager
+from domain.plan import RolloutRequest
+from domain.prompts import ExperimentStatus, PromptVariant, VersionStatus
+from domain.record import Before, RolloutStatus
+from domain.routing import claim_epoch
+from domain.tables import ExperimentRow, RolloutRow, TagRow, VersionRow
+
+READY = {VersionStatus.ACTIVE.value, VersionStatus.PRODUCTION.value}
+
+
+async def claim(
+    session: AsyncSession,
+    request: RolloutRequest,
+    *,
+    experiments: ABTestManager,
+    key: str,
+    workflow_id: str,
+) -> RolloutRow:
+    """Give the candidate its first 0 %, remembering the exact state before.
+
+    Raises:
+        NotFound, Conflict: As `RolloutManager.open` says. Nothing is written.
+    """
+    routing = await claim_epoch(session, request.name, request.prompt_type)
+    previous = routing.experiment_id
+    await _refuse_a_second(session, request)
+    baseline = await _production(session, request)
+    candidate = await _candidate(session, request, baseline=baseline)
+    row = RolloutRow(
+        id=str(uuid7()),
+        key=key,
+        workflow_id=workflow_id,
+        name=request.name,
+        prompt_type=request.prompt_type,
+        baseline_id=baseline.id,
+        candidate_id=candidate.id,
+        experiment_id=str(uuid7()),
+        plan=request.plan.model_dump(mode="json"),
+        before=Before(
+            baseline_status=baseline.status,
+            candidate_status=candidate.status,
+            experiment_id=previous,
+        ).model_dump(mode="json"),
+        status=RolloutStatus.LIVE.value,
+        epoch=0,
+        opened_at=datetime.now(UTC),
+        by=request.by,
+        reason=request.reason,
+    )
+    await experiments.create_experiment(
+        request.name,
+        request.prompt_type,
+        [
+            PromptVariant(baseline.version, 1, "baseline"),
+            PromptVariant(candidate.version, 1, "candidate"),
+        ],
+        traffic_split={baseline.version: 1.0, candidate.version: 0.0},
+        metadata={"rollout": row.id},
+        experiment_id=row.experiment_id,
+        rollout_id=row.id,
+    )
+    row.epoch = (await session.get_one(ExperimentRow, row.experiment_id)).epoch
+    return row
+
+
+def _prompt(request: RolloutRequest) -> str:
+    return f"{request.name}.{request.prompt_type}"
+
+
+async def _refuse_a_second(session: AsyncSession, request: RolloutRequest) -> None:
+    """One rollout or experiment per prompt: two would spoil each other's evidence."""
+    live = select(RolloutRow).where(
+        RolloutRow.name == request.name,
+        RolloutRow.prompt_type == request.prompt_type,
+        RolloutRow.status == RolloutStatus.LIVE.value,
+    )
+    if found := (await session.exec(live)).first():
+        raise Conflict(
+            f"a rollout of {_prompt(request)} is live already: {found.id}, stage {found.stage}"
+            f" at {found.percent:g} %; wait for it, or roll it back first"
+        )
+    running = select(ExperimentRow).where(
+        ExperimentRow.name == request.name,
+        ExperimentRow.prompt_type == request.prompt_type,
+        col(ExperimentRow.status).in_([ExperimentStatus.RUNNING, ExperimentStatus.PAUSED]),
+    )
+    if other := (await session.exec(running)).first():
+        raise Conflict(
+            f"experiment {other.id} on {_prompt(request)} is {other.status}:"
+            " complete or stop it before a rollout"
+        )
+
+
+async def _production(session: AsyncSession, request: RolloutRequest) -> VersionRow:
+    tag = await session.get(TagRow, (request.name, request.prompt_type, "production"))
+    if tag is None:
+        raise NotFound(
+            f"{_prompt(request)} has no production version: there is nothing to roll out over,"
+            " or back to; tag one `production` first"
+        )
+    return await session.get_one(VersionRow, tag.version_id)
+
+
+async def _candidate(
+    session: AsyncSession, request: RolloutRequest, *, baseline: VersionRow
+) -> VersionRow:
+    query = select(VersionRow).where(
+        VersionRow.name == request.name, VersionRow.prompt_type == request.prompt_type
+    )
+    versions = {row.version: row for row in await session.exec(query)}
+    found = versions.get(request.candidate)
+    if found is None:
+        raise NotFound(
+            f"candidate {request.candidate!r} of {_prompt(request)} does not exist:"
+            f" known are {', '.join(sorted(versions)[:10])}"
+        )
+    if found.id == baseline.id:
+        raise Conflict(f"candidate {found.version} of {_prompt(request)} is in production already")
+    if found.status not in READY:
+        raise Conflict(
+            f"candidate {found.version} of {_prompt(request)} is {found.status}:"
+            " only an active version can be rolled out"
+        )
+    return found

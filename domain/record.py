@@ -1,0 +1,103 @@
+"""What is recorded of a rollout: where it stands, what was before it, and why it was decided so.
+
+Pure values; workflow histories hold them as JSON, so every new field needs a default.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+from domain.judge import Action, Reading
+from domain.plan import RolloutPlan
+
+
+class RolloutStatus(StrEnum):
+    """Where a rollout is in its life; the last two are for good."""
+
+    LIVE = "live"
+    PROMOTED = "promoted"
+    ROLLED_BACK = "rolled_back"
+
+
+class Kind(StrEnum):
+    """What a line of the journal tells."""
+
+    OPENED = "opened"
+    RAMPED = "ramped"
+    CHECKED = "checked"
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    APPROVED = "approved"
+    HURRIED = "hurried"  # a person sent it on before its bake was over
+    REFUSED = "refused"  # a message that could not be followed
+    PROMOTED = "promoted"
+    COMPLETED = "completed"
+    ROLLED_BACK = "rolled_back"
+
+
+class Frozen(BaseModel):
+    """Frozen; unknown fields are ignored, so that older code reads what newer code wrote."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Before(Frozen):
+    """What a rollback restores and reads back, besides the baseline in production.
+
+    `experiment_id` is the one the prompt was routed to, if any.
+    """
+
+    baseline_status: str
+    candidate_status: str
+    experiment_id: str | None = None
+
+
+class Rollout(Frozen):
+    """One attempt to replace a prompt's production version.
+
+    Attributes:
+        baseline: The version in production when it opened, `x.y.z`; `baseline_id` its id.
+        epoch: The routing epoch it wrote last; a writer that holds an older one is refused.
+        stage: Counted from 1; 0 before the first ramp.
+        percent: What the stage says; while the last stage is watched, a holdback is kept from it.
+    """
+
+    id: str
+    workflow_id: str
+    name: str
+    prompt_type: str
+    baseline: str
+    baseline_id: str
+    candidate: str
+    candidate_id: str
+    experiment_id: str
+    plan: RolloutPlan
+    before: Before
+    status: RolloutStatus
+    epoch: int
+    stage: int = 0
+    percent: float = 0.0
+    opened_at: datetime
+    concluded_at: datetime | None = None
+    by: str = ""
+    reason: str = ""
+
+    @property
+    def prompt(self) -> str:
+        """The flag key, `<name>.<prompt_type>`."""
+        return f"{self.name}.{self.prompt_type}"
+
+
+class Decision(Frozen):
+    """One line of a rollout's journal: what was done or judged, on what, by whom, and why."""
+
+    kind: Kind
+    at: datetime
+    stage: int
+    percent: float
+    epoch: int
+    action: Action | None = None
+    readings: tuple[Reading, ...] = ()
+    by: str = ""
+    reason: str

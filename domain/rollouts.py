@@ -1,0 +1,275 @@
+"""RolloutManager: what a rollout may do, each method one transaction.
+
+Every method may be repeated: the journal's key of a step says whether it has been taken already.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from domain import journal, judge, restoration
+from domain.database import Database, default_database
+from domain.errors import Conflict, NotFound
+from domain.experiments import ABTestManager, conclude
+from domain.judge import Reading, Verdict
+from domain.metrics import MetricsCollector
+from domain.opening import claim
+from domain.plan import RolloutPlan, RolloutRequest
+from domain.prompts import ExperimentStatus, VersionStatus
+from domain.record import Decision, Kind, Rollout, RolloutStatus
+from domain.tables import ExperimentRow, RolloutRow, VersionRow
+from domain.versions import move_tag
+
+
+class RolloutManager:
+    """Opens, ramps, judges, promotes and rolls back."""
+
+    def __init__(self, storage: Database | None = None) -> None:
+        self._database = storage or default_database()
+        self._experiments = ABTestManager(self._database)
+        self._metrics = MetricsCollector(self._database)
+
+    async def open(self, request: RolloutRequest, *, key: str, workflow_id: str = "") -> Rollout:
+        """Take the prompt, remember the exact state before, give the candidate its first 0 %.
+
+        Idempotent by `key`.
+
+        Raises:
+            NotFound: The prompt has no production version, or no such candidate.
+            Conflict: Another rollout or experiment is live on the prompt, or the candidate is the
+                version in production, a draft, deprecated or archived.
+        """
+        async with self._database.transaction() as session:
+            query = select(RolloutRow).where(RolloutRow.key == key)
+            row = (await session.exec(query)).one_or_none()
+            if row is None:
+                row = await claim(
+                    session,
+                    request,
+                    experiments=self._experiments,
+                    key=key,
+                    workflow_id=workflow_id,
+                )
+                said = f"{request.candidate} is to replace production by plan {request.plan.name}"
+                why = f"{said}: {request.reason}" if request.reason else said
+                journal.write(session, row, key="open", kind=Kind.OPENED, by=row.by, reason=why)
+            return await _rollout(session, row)
+
+    async def ramp(
+        self, rollout_id: str, *, stage: int, epoch: int, by: str = "", reason: str = ""
+    ) -> int:
+        """Give the candidate the share of users that `stage` (from 1) says; return the new epoch.
+
+        Raises:
+            NotFound: There is no such rollout.
+            Fenced: `epoch` is no longer the prompt's: somebody else has changed its routing.
+            Conflict: The rollout is concluded.
+        """
+        async with self._database.transaction() as session:
+            row = await _locked(session, rollout_id)
+            if await journal.find(session, row, f"ramp:{stage}"):
+                return row.epoch
+            _refuse_unless_live(row, "ramp")
+            plan = RolloutPlan.model_validate(row.plan)
+            share = plan.share_at(stage) / 100
+            baseline, candidate = await _arms(session, row)
+            row.epoch = await self._experiments.reallocate(
+                row.experiment_id,
+                {baseline.version: 1 - share, candidate.version: share},
+                held=epoch,
+            )
+            row.stage, row.percent = stage, plan.stages[stage - 1].percent
+            said = f"{plan.share_at(stage):g} % of users get {candidate.version}"
+            why = f"{said} (stage {stage} of {len(plan.stages)})" + (
+                f": {reason}" if reason else ""
+            )
+            journal.write(session, row, key=f"ramp:{stage}", kind=Kind.RAMPED, by=by, reason=why)
+            return row.epoch
+
+    async def check(self, rollout_id: str, *, number: int) -> Verdict:
+        """Judge the guardrails on the candidate's events of the present stage, and journal it.
+
+        Idempotent by `number`: a repeated check answers as it did.
+
+        Raises:
+            NotFound: There is no such rollout.
+            Conflict: The rollout is concluded.
+        """
+        async with self._database.transaction() as session:
+            row = await _locked(session, rollout_id)
+            if taken := await journal.find(session, row, f"check:{number}"):
+                return Verdict.model_validate(
+                    {"action": taken.action, "reason": taken.reason, "readings": taken.readings}
+                )
+            _refuse_unless_live(row, "check")
+            verdict = judge.verdict(await self._readings(session, row))
+            journal.write_verdict(session, row, key=f"check:{number}", verdict=verdict)
+            return verdict
+
+    async def promote(self, rollout_id: str, *, epoch: int, by: str = "", reason: str = "") -> int:
+        """Move the production tag and status to the candidate; return the new epoch.
+
+        Raises:
+            NotFound: There is no such rollout.
+            Fenced: `epoch` is no longer the prompt's.
+            Conflict: The rollout is concluded.
+        """
+        async with self._database.transaction() as session:
+            row = await _locked(session, rollout_id)
+            if await journal.find(session, row, "promote"):
+                return row.epoch
+            _refuse_unless_live(row, "promote")
+            baseline, candidate = await _arms(session, row)
+            row.epoch = await move_tag(
+                session, candidate, "production", held=epoch, by=by, reason=f"rollout {row.id}"
+            )
+            candidate.status = VersionStatus.PRODUCTION
+            if baseline.status == VersionStatus.PRODUCTION:
+                baseline.status = VersionStatus.ACTIVE
+            session.add_all([row, baseline, candidate])
+            why = _because(f"{candidate.version} is in production", reason)
+            journal.write(session, row, key="promote", kind=Kind.PROMOTED, by=by, reason=why)
+            return row.epoch
+
+    async def complete(self, rollout_id: str) -> None:
+        """End well: everybody gets the candidate, the baseline is deprecated.
+
+        Raises:
+            NotFound: There is no such rollout.
+            Conflict: The rollout is not promoted yet, or was rolled back.
+        """
+        async with self._database.transaction() as session:
+            row = await _locked(session, rollout_id)
+            if await journal.find(session, row, "complete"):
+                return
+            _refuse_unless_live(row, "complete")
+            if not await journal.find(session, row, "promote"):
+                raise Conflict(f"rollout {row.id!r} is not promoted yet, cannot complete")
+            baseline, candidate = await _arms(session, row)
+            row.epoch = await conclude(
+                session, row.experiment_id, ExperimentStatus.COMPLETED, winner=candidate.version
+            )
+            baseline.status = VersionStatus.DEPRECATED
+            session.add(baseline)
+            _conclude(row, RolloutStatus.PROMOTED)
+            why = f"{candidate.version} serves everybody; {baseline.version} is deprecated"
+            journal.write(session, row, key="complete", kind=Kind.COMPLETED, reason=why)
+
+    async def roll_back(self, rollout_id: str, *, reason: str, by: str = "") -> None:
+        """Restore the exact state before the rollout, traffic first, now and for good.
+
+        Allowed from every state of a live rollout: a rollback must never be the operation that
+        fails. A completed one may still be rolled back while its candidate is in production.
+
+        Raises:
+            NotFound: There is no such rollout.
+            Conflict: It is completed, and production has moved on since.
+            RollbackIncomplete: What was read back differs; nothing was written; try again.
+        """
+        async with self._database.transaction() as session:
+            row = await _locked(session, rollout_id)
+            if row.status == RolloutStatus.ROLLED_BACK:
+                return
+            row.epoch = await restoration.restore(session, row, by=by, reason=reason)
+            row.percent = 0.0
+            _conclude(row, RolloutStatus.ROLLED_BACK)
+            journal.write(
+                session, row, key="roll_back", kind=Kind.ROLLED_BACK, by=by, reason=reason
+            )
+            await restoration.prove(session, row)
+
+    async def differences(self, rollout_id: str) -> list[str]:
+        """Read back what a rollback restored; return what differs from the state before, if any.
+
+        Raises:
+            NotFound: There is no such rollout.
+        """
+        async with self._database.transaction() as session:
+            return await restoration.differences(session, await _locked(session, rollout_id))
+
+    async def note(self, rollout_id: str, *, key: str, kind: Kind, by: str, reason: str) -> None:
+        """Journal what a person asked for. Idempotent by `key`.
+
+        Raises:
+            NotFound: There is no such rollout.
+        """
+        async with self._database.transaction() as session:
+            row = await _locked(session, rollout_id)
+            if not await journal.find(session, row, key):
+                journal.write(session, row, key=key, kind=kind, by=by, reason=reason)
+
+    async def get(self, rollout_id: str) -> Rollout:
+        """Return the rollout.
+
+        Raises:
+            NotFound: There is no such rollout.
+        """
+        async with self._database.transaction() as session:
+            return await _rollout(session, await _locked(session, rollout_id))
+
+    async def list(
+        self, name: str | None = None, prompt_type: str | None = None, *, limit: int = 100
+    ) -> Sequence[Rollout]:
+        """Return rollouts, the newest first; of one prompt when it is named."""
+        query = select(RolloutRow).order_by(col(RolloutRow.id).desc()).limit(limit)
+        if name is not None:
+            query = query.where(RolloutRow.name == name)
+        if prompt_type is not None:
+            query = query.where(RolloutRow.prompt_type == prompt_type)
+        async with self._database.transaction() as session:
+            return [await _rollout(session, row) for row in await session.exec(query)]
+
+    async def decisions(self, rollout_id: str, *, limit: int = 1000) -> Sequence[Decision]:
+        """Return the latest lines of the journal, oldest first."""
+        async with self._database.transaction() as session:
+            return await journal.read(session, rollout_id, limit=limit)
+
+    async def _readings(self, session: AsyncSession, row: RolloutRow) -> Sequence[Reading]:
+        """Read each guardrail from the cell of the candidate in the present allocation."""
+        experiment = await session.get_one(ExperimentRow, row.experiment_id)
+        readings = []
+        for guardrail in RolloutPlan.model_validate(row.plan).guardrails:
+            cell = await self._metrics.read_cell(
+                row.candidate_id,
+                metric=guardrail.metric.value,
+                experiment_id=row.experiment_id,
+                epoch=experiment.epoch,
+            )
+            readings.append(judge.read(guardrail, events=cell.n, rate=cell.mean))
+        return readings
+
+
+async def _locked(session: AsyncSession, rollout_id: str) -> RolloutRow:
+    """Return the row, locked, so that two writers of one rollout follow one another."""
+    query = select(RolloutRow).where(RolloutRow.id == rollout_id).with_for_update()
+    row = (await session.exec(query)).one_or_none()
+    if row is None:
+        raise NotFound(f"no rollout {rollout_id!r}")
+    return row
+
+
+async def _arms(session: AsyncSession, row: RolloutRow) -> tuple[VersionRow, VersionRow]:
+    """Return baseline and candidate."""
+    baseline = await session.get_one(VersionRow, row.baseline_id)
+    return baseline, await session.get_one(VersionRow, row.candidate_id)
+
+
+async def _rollout(session: AsyncSession, row: RolloutRow) -> Rollout:
+    baseline, candidate = await _arms(session, row)
+    versions = {"baseline": baseline.version, "candidate": candidate.version}
+    return Rollout.model_validate(row.model_dump() | versions)
+
+
+def _because(said: str, reason: str) -> str:
+    return f"{said}: {reason}" if reason else said
+
+
+def _refuse_unless_live(row: RolloutRow, verb: str) -> None:
+    if row.status != RolloutStatus.LIVE:
+        raise Conflict(f"rollout {row.id!r} is {row.status}, cannot {verb}")
+
+
+def _conclude(row: RolloutRow, status: RolloutStatus) -> None:
+    row.status, row.concluded_at = status.value, datetime.now(UTC)

@@ -1,0 +1,197 @@
+"""What people see of a rollout: the answer to the query, the page in Temporal's UI, the columns."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
+
+from domain.duration import spell
+from domain.judge import Verdict
+from workflows.state import Command, Phase, State
+
+PROMPT = SearchAttributeKey.for_keyword("RampartPrompt")
+STAGE = SearchAttributeKey.for_int("RampartStage")
+PERCENT = SearchAttributeKey.for_float("RampartPercent")
+VERDICT = SearchAttributeKey.for_keyword("RampartVerdict")
+ATTRIBUTES = (PROMPT, STAGE, PERCENT, VERDICT)
+BAR = 30  # characters
+
+
+class Progress(BaseModel):
+    """Where a rollout stands, in words and numbers; the answer to the query `progress`.
+
+    Attributes:
+        stage: Counted from 1; one more than `stages` is the bake after promotion.
+        waiting_for: One sentence: what it waits for, and until when.
+        due_at: When the bake ends, if nothing stops its clock.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    phase: Phase = Phase.OPENING
+    prompt: str = ""
+    rollout_id: str = ""
+    baseline: str = ""
+    candidate: str = ""
+    plan: str = ""
+    stage: int = 0
+    stages: tuple[float, ...] = ()
+    percent: float = 0.0
+    verdict: Verdict = Verdict()
+    checks: int = 0
+    waiting_for: str = "the database to open the rollout"
+    next_check_at: datetime | None = None
+    due_at: datetime | None = None
+    refused: str = ""
+
+    @classmethod
+    def of(cls, state: State, *, now: datetime) -> "Progress":
+        """Read the state."""
+        rollout = state.rollout
+        if rollout is None:
+            return cls()
+        left = state.step.bake - state.elapsed(now) if state.stage else None
+        due = now + left if left is not None and state.since and not state.due(now) else None
+        phase = state.phase(now)
+        return cls(
+            phase=phase,
+            prompt=rollout.prompt,
+            rollout_id=rollout.id,
+            baseline=rollout.baseline,
+            candidate=rollout.candidate,
+            plan=rollout.plan.name,
+            stage=state.stage,
+            stages=tuple(stage.percent for stage in rollout.plan.stages),
+            percent=_percent(state, phase),
+            verdict=state.verdict,
+            checks=state.checks,
+            waiting_for=_waiting_for(state, now=now, due=due),
+            next_check_at=None if state.ending else state.next_check_at,
+            due_at=None if state.ending else due,
+            refused=state.refused,
+        )
+
+
+class Outcome(BaseModel):
+    """How a rollout ended, and why; the result of its workflow."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rollout_id: str
+    prompt: str
+    outcome: Phase
+    baseline: str
+    candidate: str
+    reason: str
+    by: str = ""
+
+    @classmethod
+    def of(cls, state: State, command: Command) -> "Outcome":
+        """Read the state at its end."""
+        if state.rollout is None or state.ending is None:
+            raise ValueError("the rollout has not ended")
+        return cls(
+            rollout_id=state.rollout.id,
+            prompt=state.rollout.prompt,
+            outcome=state.ending,
+            baseline=state.rollout.baseline,
+            candidate=state.rollout.candidate,
+            reason=command.reason,
+            by=command.by,
+        )
+
+
+def _percent(state: State, phase: Phase) -> float:
+    if phase is Phase.ROLLED_BACK or state.stage == 0:
+        return 0.0
+    return state.step.percent
+
+
+def _waiting_for(state: State, *, now: datetime, due: datetime | None) -> str:
+    phase = state.phase(now)
+    name = "the bake after promotion" if state.final else f"stage {state.stage}"
+    if state.ending is not None:
+        return {
+            Phase.ROLLING_BACK: "the database to confirm the rollback",
+            Phase.ROLLBACK_INCOMPLETE: "the rollback to be complete; it is tried again and again",
+        }.get(phase, "nothing: it is over")
+    if phase is Phase.PAUSED:
+        return f"somebody to resume it: paused by {state.pause}"
+    if phase is Phase.WAITING_FOR_APPROVAL:
+        return f"an approval of {name}; it has baked and the guardrails agree"
+    if phase is Phase.RAMPING:
+        return "the first ramp"
+    if due is not None:
+        return f"{name} to bake until {_clock(due)}, then for the guardrails to agree"
+    return f"the guardrails to agree; {name} has baked its {spell(state.step.bake)}"
+
+
+def _clock(instant: datetime) -> str:
+    return f"{instant:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def details(progress: Progress) -> str:
+    """Return the page in Temporal's UI (tab User Metadata): Markdown that it renders.
+
+    Code blocks, because its renderer shows neither pipe tables nor emoji.
+    """
+    if not progress.prompt:
+        return f"**{progress.phase}**: waiting for {progress.waiting_for}"
+    filled = round(progress.percent / 100 * BAR)
+    ramp = "█" * filled + "░" * (BAR - filled)
+    rows = [
+        ("ramp", f"{ramp} {progress.percent:g} %"),
+        ("stage", stage_of(progress)),
+        ("verdict", f"{progress.verdict.action} (check {progress.checks})"),
+        ("reason", progress.verdict.reason),
+        ("waits for", progress.waiting_for),
+    ]
+    if progress.next_check_at:
+        rows.append(("next check", _clock(progress.next_check_at)))
+    if progress.refused:
+        rows.append(("note", progress.refused))
+    head = f"**{progress.prompt}**: {progress.baseline} → {progress.candidate}, "
+    table = "\n".join(f"{name:<11} {value}" for name, value in rows)
+    return f"{head}**{progress.phase}**\n\n```\n{table}\n```\n\n{HELP}"
+
+
+HELP = (
+    "More Actions → Send a Signal: `pause`, `resume`, `promote`, `approve`, `rollback`;"
+    ' input is optional: `{"reason": "…", "by": "…"}`.'
+)
+
+
+def stage_of(progress: Progress) -> str:
+    """Return `2 of 3: 10 % → [50 %] → 100 %`, and what comes after the last."""
+    steps = [f"{percent:g} %" for percent in progress.stages]
+    if progress.stage > len(steps):
+        return f"promoted: {' → '.join(steps)} → [watching]"
+    if progress.stage:
+        steps[progress.stage - 1] = f"[{steps[progress.stage - 1]}]"
+    return f"{progress.stage} of {len(steps)}: {' → '.join(steps)}"
+
+
+def memo(progress: Progress) -> dict[str, object]:
+    """Return what `temporal workflow describe` shows, also when no worker is alive."""
+    return {
+        "prompt": progress.prompt,
+        "change": f"{progress.baseline} → {progress.candidate}",
+        "phase": progress.phase.value,
+        "stage": stage_of(progress),
+        "percent": progress.percent,
+        "verdict": progress.verdict.action.value,
+        "reason": progress.verdict.reason,
+        "waiting_for": progress.waiting_for,
+    }
+
+
+def columns(progress: Progress) -> Sequence[SearchAttributeUpdate[Any]]:
+    """Return the typed search attributes: what lists are filtered and sorted by."""
+    return [
+        PROMPT.value_set(progress.prompt),
+        STAGE.value_set(progress.stage),
+        PERCENT.value_set(progress.percent),
+        VERDICT.value_set(progress.verdict.action.value),
+    ]

@@ -1,0 +1,213 @@
+"""The life of one rollout: open, ramp, bake, judge; then promoted, or rolled back."""
+
+import asyncio
+from datetime import timedelta
+
+from pydantic import JsonValue, ValidationError
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from activities.rollouts import Check, Open, RollBack, RolloutActivities
+    from domain.judge import Action, Reading, Standing, Verdict
+    from domain.plan import RolloutPlan
+    from workflows.execution import (
+        READ,
+        WRITE,
+        GivenUp,
+        Method,
+        Order,
+        Result,
+        cause,
+        execute,
+        execute_unless,
+        is_refusal,
+        shielded,
+    )
+    from workflows.messages import RolloutMessages
+    from workflows.progress import Outcome, Progress
+    from workflows.publication import Publication
+    from workflows.state import Command, Phase, State
+
+JITTER = 0.1  # of a wait, so that a thousand rollouts started together do not check together
+RESTORE_PAUSE = timedelta(seconds=1)  # doubled after each rollback that reads back incomplete
+RESTORE_PAUSE_MAX = timedelta(minutes=5)
+GUARD = "guardrails"  # who rolls back when no person does
+
+
+@workflow.defn
+class RolloutWorkflow(RolloutMessages):
+    """Ramps a candidate up, stage by stage, and never leaves it half-way.
+
+    Ends promoted or rolled back. Harm rolls back in every state, paused ones too; so do a person,
+    a cancellation, and a domain that refuses a step. Doubt and blindness hold.
+    """
+
+    @workflow.init
+    def __init__(self, given: JsonValue = None) -> None:
+        carried = given.get("carried") if isinstance(given, dict) else None
+        try:
+            self._state = State.model_validate(carried or {})
+        except ValidationError:
+            self._state = State()  # opening refuses what we did not write ourselves
+        self._woken = False
+        self._publication = Publication()
+
+    @workflow.run
+    async def run(self, given: JsonValue = None) -> Outcome:
+        """Return how it ended.
+
+        Args:
+            given: A `RolloutRequest` as JSON. Read leniently and judged by an activity, so that a
+                wrong one fails this workflow with a sentence instead of sticking it.
+        """
+        try:
+            if self._state.rollout is None:
+                await shielded(self._open(given))
+            return await self._go_through_stages()
+        except GivenUp:
+            return await shielded(self._roll_back(self._state.rollback or Command()))
+        except (ActivityError, asyncio.CancelledError) as error:
+            if self._state.rollout is None:
+                raise
+            cancelled = is_cancelled_exception(error)
+            reason = "cancelled" if cancelled else cause(error)
+            outcome = await shielded(self._roll_back(Command(reason=reason)))
+            if cancelled:
+                raise
+            return outcome
+
+    @workflow.query(description="Where the rollout stands, what it waits for, and until when.")
+    def progress(self) -> Progress:
+        """Return where it stands."""
+        return Progress.of(self._state, now=workflow.now())
+
+    @workflow.query(description="The plan as it is followed, presets resolved; null until open.")
+    def plan(self) -> RolloutPlan | None:
+        """Return the plan."""
+        return self._state.rollout.plan if self._state.rollout else None
+
+    async def _open(self, given: JsonValue) -> None:
+        self._publication.publish(self._state)
+        info = workflow.info()
+        order = Open(request=given, key=info.first_execution_run_id, workflow_id=info.workflow_id)
+        try:
+            opened = await execute(RolloutActivities.open_rollout, order, summary="open")
+        except ActivityError as error:
+            kind = getattr(error.cause, "type", None)
+            raise ApplicationError(cause(error), type=kind, non_retryable=True) from error
+        self._state.open(opened)
+
+    async def _go_through_stages(self) -> Outcome:
+        if self._state.stage == 0:
+            await self._enter(1)
+        while True:
+            await self._bake()
+            if self._state.final:
+                break
+            await self._enter(self._state.stage + 1)
+        await self._do(RolloutActivities.complete, self._state.id, "complete")
+        return self._end(Phase.PROMOTED, Command(reason=self._state.verdict.reason))
+
+    async def _enter(self, stage: int) -> None:
+        """Ramp to the stage; past the last one, promote."""
+        state = self._state
+        if stage <= len(state.plan.stages):
+            said = f"ramp to {state.plan.stages[stage - 1].percent:g} %"
+            epoch = await self._do(RolloutActivities.ramp, state.ramp_order(stage), said)
+        else:
+            epoch = await self._do(RolloutActivities.promote, state.promote_order(), "promote")
+        state.enter(stage, epoch=epoch, now=workflow.now())
+
+    async def _bake(self) -> None:
+        """Judge at every check, whatever the phase, until the stage may end."""
+        while True:
+            await self._wait()
+            await self._write_notes()
+            self._state.checks += 1
+            self._state.verdict = await self._check()
+            if self._state.verdict.action is Action.ROLL_BACK:
+                self._state.harmed(by=GUARD)
+                raise GivenUp
+            if self._state.may_go_on(workflow.now()):
+                return
+            self._continue_as_new_if_long()
+
+    async def _wait(self) -> None:
+        """Sleep until the next check, or until a person says something."""
+        now, state = workflow.now(), self._state
+        pause = state.next_wait(now) * (1 + JITTER * workflow.random().random())
+        state.next_check_at = now + pause
+        self._publication.publish(self._state)
+        said = f"{state.phase(now)} at {state.step.percent:g} %: next check"
+        try:
+            await workflow.wait_condition(lambda: self._woken, timeout=pause, timeout_summary=said)
+        except TimeoutError:
+            state.waited()
+        self._woken = False
+        if self._rollback_ordered():
+            raise GivenUp
+
+    async def _check(self) -> Verdict:
+        """Judge; what cannot be measured is an error, which holds."""
+        order = Check(rollout_id=self._state.id, number=self._state.checks)
+        try:
+            return await self._do(RolloutActivities.check, order, f"check {order.number}", READ)
+        except ActivityError as error:
+            if is_cancelled_exception(error) or is_refusal(error):
+                raise
+            evidence = f"metrics unreadable: {cause(error)}"
+            reading = Reading(guardrail="all", standing=Standing.ERROR, evidence=evidence)
+            return Verdict(reason=evidence, readings=(reading,))
+
+    async def _write_notes(self) -> None:
+        """Journal what people asked for since the last time."""
+        while self._state.unwritten:
+            note = self._state.next_note()
+            await self._do(RolloutActivities.note, note, f"journal: {note.kind}")
+            self._state.noted()
+
+    async def _roll_back(self, command: Command) -> Outcome:
+        """Restore and read back, again and again until nothing differs."""
+        self._state.ending = Phase.ROLLING_BACK
+        order = RollBack(rollout_id=self._state.id, reason=command.reason, by=command.by)
+        pause = RESTORE_PAUSE
+        while True:
+            self._publication.publish(self._state)
+            await execute(RolloutActivities.roll_back, order, summary="roll back")
+            missing = await execute(RolloutActivities.read_back, order.rollout_id, summary="verify")
+            if not missing:
+                break
+            self._state.ending = Phase.ROLLBACK_INCOMPLETE
+            self._state.refused = f"rollback incomplete: {'; '.join(missing)}"
+            self._publication.publish(self._state)
+            await workflow.sleep(pause, summary="rollback incomplete: once more")
+            pause = min(pause * 2, RESTORE_PAUSE_MAX)
+        await self._write_notes()
+        return self._end(Phase.ROLLED_BACK, command)
+
+    def _end(self, phase: Phase, command: Command) -> Outcome:
+        self._state.ending = phase
+        self._publication.publish(self._state)
+        return Outcome.of(self._state, command)
+
+    async def _do(
+        self,
+        method: Method[Order, Result],
+        order: Order,
+        summary: str,
+        config: workflow.ActivityConfig = WRITE,
+    ) -> Result:
+        """Take one step, unless a rollback is ordered meanwhile: that comes first."""
+        return await execute_unless(
+            self._rollback_ordered, method, order, summary=summary, config=config
+        )
+
+    def _rollback_ordered(self) -> bool:
+        return self._state.rollback is not None and self._state.ending is None
+
+    def _continue_as_new_if_long(self) -> None:
+        """Start a fresh history before this one is too long, unless somebody is waiting."""
+        calm = not (self._woken or self._state.unwritten) and workflow.all_handlers_finished()
+        if calm and workflow.info().is_continue_as_new_suggested():
+            workflow.continue_as_new({"carried": self._state.model_dump(mode="json")})

@@ -1,0 +1,287 @@
+"""Where a rollout stands: all that continue-as-new carries, and what a person may ask of it.
+
+Pure: no timers, no activities. New fields need defaults, because running rollouts carry the old.
+"""
+
+import json
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from activities.rollouts import Note, Opened, Promote, Ramp
+from domain.duration import spell
+from domain.judge import Action, Verdict
+from domain.plan import RolloutPlan, Stage
+from domain.record import Kind, Rollout
+
+GROWTH = 1.5  # risk is highest just after a ramp: each wait for a check is half as long again
+
+
+class Verb(StrEnum):
+    """What a person may ask."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    PROMOTE = "promote"
+    APPROVE = "approve"
+    ROLLBACK = "rollback"
+
+
+KINDS = {
+    Verb.PAUSE: Kind.PAUSED,
+    Verb.RESUME: Kind.RESUMED,
+    Verb.PROMOTE: Kind.HURRIED,
+    Verb.APPROVE: Kind.APPROVED,
+}
+
+
+class Phase(StrEnum):
+    """What a rollout is doing now; guardrails are judged in all from baking to approval."""
+
+    OPENING = "opening"
+    RAMPING = "ramping"
+    BAKING = "baking"
+    PAUSED = "paused"
+    WAITING_FOR_APPROVAL = "waiting_for_approval"
+    FINAL_BAKE = "final_bake"
+    ROLLING_BACK = "rolling_back"
+    ROLLBACK_INCOMPLETE = "rollback_incomplete"
+    PROMOTED = "promoted"
+    ROLLED_BACK = "rolled_back"
+
+
+class Command(BaseModel):
+    """What somebody asked, and why."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    by: str = Field(default="", max_length=200)
+    reason: str = Field(default="", max_length=2000)
+
+    @classmethod
+    def parse(cls, given: JsonValue) -> Self:
+        """Read what a message brought: nothing, a text, or an object.
+
+        Raises:
+            ValueError: One line for the operator who sent it.
+        """
+        try:
+            return cls.model_validate({"reason": given} if isinstance(given, str) else given or {})
+        except ValidationError as error:
+            shown = json.dumps(given)[:80]
+            allowed = 'nothing, a text, or {"reason": "…", "by": "…"}'
+            raise ValueError(f"it takes {allowed}, got {shown}") from error
+
+    def __str__(self) -> str:
+        """Say it as the journal does."""
+        return f"{self.by or 'somebody'}" + (f": {self.reason}" if self.reason else "")
+
+
+class Said(BaseModel):
+    """A line for the journal, still to be written."""
+
+    kind: Kind
+    by: str
+    reason: str
+
+
+class State(BaseModel):
+    """All that is known of the rollout inside its workflow.
+
+    Attributes:
+        stage: Counted from 1; one more than the plan has is the bake after promotion.
+        baked: Time this stage has baked before `since`; a pause stops this clock.
+        interval: The next wait for a check.
+        rollback: Ordered by a person; the loop acts on it at once.
+        ending: Set once there is no way back.
+    """
+
+    rollout: Rollout | None = None
+    search_attributes: bool = False
+    stage: int = 0
+    epoch: int = 0
+    baked: timedelta = timedelta(0)
+    since: datetime | None = None
+    interval: timedelta = timedelta(seconds=5)
+    next_check_at: datetime | None = None
+    checks: int = 0
+    verdict: Verdict = Verdict()
+    pause: Command | None = None
+    approval: Command | None = None
+    hurry: Command | None = None
+    rollback: Command | None = None
+    refused: str = ""
+    unwritten: list[Said] = []
+    written: int = 0
+    ending: Phase | None = None
+
+    @property
+    def id(self) -> str:
+        """The rollout's id; only once it is open."""
+        return self._opened.id
+
+    @property
+    def plan(self) -> RolloutPlan:
+        """The plan; only once the rollout is open."""
+        return self._opened.plan
+
+    @property
+    def _opened(self) -> Rollout:
+        if self.rollout is None:
+            raise ValueError("the rollout is not open yet")
+        return self.rollout
+
+    @property
+    def final(self) -> bool:
+        """Whether the candidate is in production, and watched for the last time."""
+        return self.rollout is not None and self.stage > len(self.plan.stages)
+
+    @property
+    def step(self) -> Stage:
+        """The stage that is baking; the bake after promotion counts as one."""
+        if self.final:
+            return Stage(percent=100, bake=self.plan.final_bake)
+        return self.plan.stages[self.stage - 1]
+
+    def open(self, opened: Opened) -> None:
+        """Take in what opening found."""
+        self.rollout, self.epoch = opened.rollout, opened.rollout.epoch
+        self.search_attributes = opened.search_attributes
+
+    def enter(self, stage: int, *, epoch: int, now: datetime) -> None:
+        """Start the clock of a stage that was just ramped to."""
+        self.stage, self.epoch, self.since, self.baked = stage, epoch, now, timedelta(0)
+        self.interval, self.verdict = self.plan.check_min, Verdict()
+        self.approval = self.hurry = None
+        if self.pause is not None:
+            self.since = None
+
+    def ramp_order(self, stage: int) -> Ramp:
+        """Return the order to ramp to the stage, in the name of whoever sent it on."""
+        sent = self.hurry or self.approval or Command()
+        return Ramp(
+            rollout_id=self.id, stage=stage, epoch=self.epoch, by=sent.by, reason=sent.reason
+        )
+
+    def promote_order(self) -> Promote:
+        """Return the order to promote, in the name of whoever sent it on."""
+        sent = self.hurry or self.approval or Command()
+        return Promote(rollout_id=self.id, epoch=self.epoch, by=sent.by, reason=sent.reason)
+
+    def harmed(self, *, by: str) -> None:
+        """Order a rollback because of the latest verdict."""
+        self.rollback = Command(reason=self.verdict.reason[:2000], by=by)
+
+    def elapsed(self, now: datetime) -> timedelta:
+        """Return how long the stage has baked, pauses left out."""
+        return self.baked + (now - self.since if self.since else timedelta(0))
+
+    def due(self, now: datetime) -> bool:
+        """Say whether the bake is over, by time or because a person sent it on."""
+        return self.hurry is not None or self.elapsed(now) >= self.step.bake
+
+    def wants_approval(self, now: datetime) -> bool:
+        """Say whether only a person's approval is missing: it is the last gate."""
+        return self.step.approval and self.approval is None and self._cleared(now)
+
+    def may_go_on(self, now: datetime) -> bool:
+        """Say whether the next stage may start."""
+        return self.pause is None and self._cleared(now) and not self.wants_approval(now)
+
+    def _cleared(self, now: datetime) -> bool:
+        """A person who sends a stage on outvotes doubt; nobody outvotes harm."""
+        sure = self.verdict.action is Action.ADVANCE or self.hurry is not None
+        return self.due(now) and sure
+
+    def next_wait(self, now: datetime) -> timedelta:
+        """Return how long to wait for the next check: never past the end of the bake."""
+        left = self.step.bake - self.elapsed(now)
+        if self.pause is None and timedelta(0) < left < self.interval:
+            return left
+        return self.interval
+
+    def waited(self) -> None:
+        """Lengthen the next wait, up to the plan's longest."""
+        self.interval = min(self.interval * GROWTH, self.plan.check_max)
+
+    def phase(self, now: datetime) -> Phase:
+        """Return what the rollout is doing."""
+        if self.ending is not None:
+            return self.ending
+        if self.rollout is None:
+            return Phase.OPENING
+        if self.pause is not None:
+            return Phase.PAUSED
+        if self.stage == 0:
+            return Phase.RAMPING
+        if self.wants_approval(now):
+            return Phase.WAITING_FOR_APPROVAL
+        return Phase.FINAL_BAKE if self.final else Phase.BAKING
+
+    def refusal(self, verb: Verb, *, now: datetime) -> str:
+        """Return why `verb` cannot be followed now, for the operator; empty when it can."""
+        phase = self.phase(now)
+        if verb is Verb.ROLLBACK:
+            return "" if self.ending is None else f"it is {phase} already"
+        if self.ending is not None or self.rollback is not None:
+            return "it is rolling back" if self.ending is None else f"it is {phase} already"
+        if verb is Verb.PAUSE and self.pause is not None:
+            return f"it is paused already by {self.pause}"
+        if verb is Verb.RESUME and self.pause is None:
+            return f"it is not paused: it is {phase}"
+        if verb is Verb.PROMOTE and self.pause is not None:
+            return f"it is paused by {self.pause}; resume it first"
+        if verb is Verb.PROMOTE and phase in {Phase.OPENING, Phase.RAMPING}:
+            return f"it is still {phase}"
+        if verb is Verb.PROMOTE and phase is Phase.WAITING_FOR_APPROVAL:
+            return "it waits for an approval; approve it"
+        if verb is Verb.APPROVE and (self.stage == 0 or not self.wants_approval(now)):
+            return f"it is not waiting for an approval: it is {phase}"
+        return ""
+
+    def take(self, verb: Verb, command: Command, *, now: datetime) -> str:
+        """Do what was asked, as far as a field can; return the answer for the operator."""
+        if verb in KINDS:
+            self._say(KINDS[verb], command.by, command.reason)
+        if verb is Verb.PAUSE:
+            self.baked, self.since, self.pause = self.elapsed(now), None, command
+            return "paused: the ramp holds, the guardrails stay on"
+        if verb is Verb.RESUME:
+            self.pause, self.since = None, now
+            left = max(self.step.bake - self.baked, timedelta(0)) if self.stage else timedelta(0)
+            return f"resumed: {spell(left)} of the bake are left"
+        if verb is Verb.PROMOTE:
+            self.hurry = command
+            return "promoted: it goes on after one more check, unless that finds harm"
+        if verb is Verb.APPROVE:
+            self.approval = command
+            return "approved: it goes on after one more check, unless that finds harm or doubt"
+        self.rollback = command
+        return "rolling back"
+
+    def refuse(self, verb: Verb, why: str, *, by: str = "") -> str:
+        """Keep a refusal of a signal, which nobody could be told, where people look."""
+        self.refused = f"{verb} was refused: {why}"
+        self._say(Kind.REFUSED, by, self.refused)
+        return self.refused
+
+    def next_note(self) -> Note:
+        """Return the first line that the journal still lacks."""
+        said = self.unwritten[0]
+        return Note(
+            rollout_id=self.id,
+            key=f"message:{self.written + 1}",
+            kind=said.kind,
+            by=said.by,
+            reason=said.reason or "no reason given",
+        )
+
+    def noted(self) -> None:
+        """Strike the line that `next_note` gave."""
+        del self.unwritten[0]
+        self.written += 1
+
+    def _say(self, kind: Kind, by: str, reason: str) -> None:
+        self.unwritten.append(Said(kind=kind, by=by, reason=reason))
