@@ -1,12 +1,13 @@
-"""The operator's verbs, typed, over the Temporal client: start, pause, roll back, describe …
+"""The operator's verbs, typed, over the Temporal client: start, pause, roll back, describe.
 
 Every verb is an update that answers; a refusal is a `Refused` with one sentence.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from temporalio.client import (
     Client,
@@ -28,10 +29,11 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from domain.errors import RampartError
 from domain.plan import RolloutRequest
+from workflows.commands import Command, Verb
 from workflows.messages import Answer
 from workflows.progress import Outcome, Progress
 from workflows.rollout import RolloutWorkflow
-from workflows.state import Command, Phase, Verb
+from workflows.state import Phase
 
 PATIENCE = timedelta(seconds=10)  # how long an answer may take while a worker is alive
 QUERY_PATIENCE = timedelta(seconds=2)
@@ -152,7 +154,10 @@ class Control:
         command = Command(reason=reason, by=by).model_dump(mode="json")
         try:
             async with asyncio.timeout(PATIENCE.total_seconds()):
-                return await handle.execute_update(verb.value, command, result_type=Answer)
+                answer: Answer = await handle.execute_update(
+                    verb.value, command, result_type=Answer
+                )
+                return answer
         except WorkflowUpdateFailedError as error:
             raise Refused(_innermost(error)) from error
         except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
@@ -179,7 +184,7 @@ class Control:
         """
         found = self._client.list_workflows("WorkflowType = 'RolloutWorkflow'", limit=limit)
         try:
-            return [_listed(item, await item.memo()) async for item in found]
+            return [await _described(item) async for item in found]
         except RPCError as error:
             raise _unreachable(error) from error
 
@@ -233,22 +238,25 @@ class Control:
     async def _describe(self, handle: Handle) -> Description:
         try:
             found = await handle.describe()
-            running = found.status is WorkflowExecutionStatus.RUNNING
-            outcome, failure = (None, "") if running else await _end(handle)
-            return Description(
-                workflow_id=found.id,
-                run_id=found.run_id or "",
-                status=_status(found),
-                started_at=found.start_time,
-                closed_at=found.close_time,
-                progress=await _progress(handle) if running else None,
-                memo=dict(await found.memo()),
-                stuck=tuple(_stuck(found)),
-                outcome=outcome,
-                failure=failure,
-            )
+            if found.status is WorkflowExecutionStatus.RUNNING:
+                stuck = tuple(_stuck(found))
+                return await _described(found, progress=await _progress(handle), stuck=stuck)
+            outcome, failure = await _end(handle)
+            return await _described(found, outcome=outcome, failure=failure)
         except RPCError as error:
             raise _unreachable(error) from error
+
+
+async def _described(item: WorkflowExecution, **more: Any) -> Description:
+    return Description(
+        workflow_id=item.id,
+        run_id=item.run_id or "",
+        status=item.status.name.lower() if item.status else "unknown",
+        started_at=item.start_time,
+        closed_at=item.close_time,
+        memo=dict(await item.memo()),
+        **more,
+    )
 
 
 async def _progress(handle: Handle) -> Progress | None:
@@ -274,21 +282,6 @@ def _stuck(found: WorkflowExecutionDescription) -> Iterator[str]:
         if pending.HasField("last_failure"):
             tried = f"{pending.activity_type.name} has failed {pending.attempt - 1} times"
             yield f"{tried}: {pending.last_failure.message.splitlines()[0]}"
-
-
-def _listed(item: WorkflowExecution, memo: Mapping[str, object]) -> Description:
-    return Description(
-        workflow_id=item.id,
-        run_id=item.run_id or "",
-        status=_status(item),
-        started_at=item.start_time,
-        closed_at=item.close_time,
-        memo=dict(memo),
-    )
-
-
-def _status(item: WorkflowExecution) -> str:
-    return item.status.name.lower() if item.status else "unknown"
 
 
 def _where(found: Description) -> str:

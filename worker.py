@@ -38,11 +38,8 @@ PASSED_THROUGH = (
 )
 
 
-def build_worker(
-    client: Client, database: Database, *, task_queue: str, search_attributes: bool
-) -> Worker:
+def build_worker(client: Client, hands: RolloutActivities, *, task_queue: str) -> Worker:
     """Return a worker, not yet running."""
-    hands = RolloutActivities(RolloutManager(database), search_attributes=search_attributes)
     return Worker(
         client,
         task_queue=task_queue,
@@ -105,7 +102,8 @@ async def run(settings: Settings) -> None:
         pass  # a database that cannot be reached is told now, in one line, not by every activity
     client = await connect()
     known = await register_search_attributes(client)
-    worker = build_worker(client, database, task_queue=settings.task_queue, search_attributes=known)
+    hands = RolloutActivities(RolloutManager(database), search_attributes=known)
+    worker = build_worker(client, hands, task_queue=settings.task_queue)
     async with worker:
         logger.info("worker.ready", extra={"task_queue": settings.task_queue})
         await _until_told_to_stop()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Self
 
-import mmh3
+from mmh3 import mmh3_32_uintdigest as hash32
 
 from domain.errors import InvalidValue
 
@@ -24,10 +24,10 @@ def point(user_id: str, *, salt: int) -> int:
     The salt, in [0, SPACE), keeps experiments independent: without it the same people would be the
     guinea pigs of every one.
     """
-    if user_id.isascii():
-        return mmh3.hash(user_id, salt, False)
-    # A lone surrogate in a str crashes mmh3 (5.3), and with it the process.
-    return mmh3.hash(user_id.encode("utf-8", "surrogatepass"), salt, False)
+    try:
+        return hash32(user_id.encode(), salt)
+    except UnicodeEncodeError:  # a lone surrogate: mmh3 itself would crash the process on it
+        return hash32(user_id.encode("utf-8", "surrogatepass"), salt)
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,13 +62,15 @@ async def attribute_all(
 
 
 async def find_experiments(session: AsyncSession, experiment_id: str) -> list[str]:
-    """Return the ids of the experiment of that id, and of those running under that name."""
-    named = and_(
-        col(ExperimentRow.name) == experiment_id,
-        col(ExperimentRow.status) == ExperimentStatus.RUNNING,
-    )
-    query = select(ExperimentRow.id).where((col(ExperimentRow.id) == experiment_id) | named)
-    return list(await session.exec(query))
+    """Return the ids meant by an id, or by the name of what is running, else paused."""
+    named = (col(ExperimentRow.name) == experiment_id) & col(ExperimentRow.status).in_(LIVE)
+    query = select(ExperimentRow).where((col(ExperimentRow.id) == experiment_id) | named)
+    ranks = {
+        row.id: (row.id != experiment_id, row.status != ExperimentStatus.RUNNING)
+        for row in await session.exec(query)
+    }
+    best = min(ranks.values(), default=None)
+    return [found for found, rank in ranks.items() if rank == best]
 
 
 async def load_spans(

@@ -8,16 +8,16 @@ from typing import Any, NamedTuple, Self
 
 from sqlalchemy import Row, Table, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from domain import events, tables  # noqa: F401  # fills SQLModel.metadata
+from domain import events
 from domain.attribution import Attributed
 from domain.prompts import Json
 from domain.stats.histogram import Histogram, Levels
 from domain.stats.moments import Moments
+from domain.tables import CellRow
 
-CELLS = SQLModel.metadata.tables["cell"]
+CELLS = CellRow.metadata.tables["cell"]
 
 
 class CellKey(NamedTuple):

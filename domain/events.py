@@ -20,6 +20,8 @@ NUMBERS_LIMIT = 50  # custom numbers of one event
 LARGEST = 1e100  # so that squares and their sums stay finite
 TOKENS_LARGEST = 2**63 - 1
 
+# What both databases keep: PostgreSQL takes no NUL, and UTF-8 no half of a surrogate pair.
+_TEXT = re.compile(f"[^\0\ud800-\udfff]{{1,{TEXT_LIMIT}}}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}", re.ASCII)
 
 
@@ -93,14 +95,8 @@ def _check_texts(event: MetricEvent) -> None:
     given = {name: value for name, value in texts.items() if value is not None}
     for name, value in ({"version_id": event.version_id} | given).items():
         allowed = f"a text of 1 to {TEXT_LIMIT} characters, without NUL"
-        _require(_is_text(value), name, value, allowed)
-
-
-def _is_text(value: object) -> bool:
-    """Return whether both databases can keep it: PostgreSQL takes no NUL, UTF-8 no surrogates."""
-    if not (isinstance(value, str) and 0 < len(value) <= TEXT_LIMIT):
-        return False
-    return not re.search("[\0\ud800-\udfff]", value)
+        holds = isinstance(value, str) and _TEXT.fullmatch(value) is not None
+        _require(holds, name, value, allowed)
 
 
 def _is_number(value: object, *, low: float, high: float) -> bool:
@@ -126,11 +122,11 @@ def _check_numbers(numbers: Mapping[str, Any]) -> None:
     _require(isinstance(numbers, Mapping), "numbers", numbers, "names with their numbers")
     _require(len(numbers) <= NUMBERS_LIMIT, "numbers", numbers, f"at most {NUMBERS_LIMIT}")
     for name, value in numbers.items():
-        known = isinstance(name, str) and _NAME.fullmatch(name)
-        own = bool(known) and name not in (SUCCESS, *MEASURED)
-        _require(own, "the name of a number", name, f"{_NAME.pattern}, and no built-in metric")
-        finite = _is_number(value, low=-LARGEST, high=LARGEST)
-        _require(finite, f"numbers[{name!r}]", value, f"a number within ±{LARGEST:g}")
+        free = isinstance(name, str) and name not in (SUCCESS, *MEASURED)
+        holds = free and _NAME.fullmatch(name) is not None
+        _require(holds, "the name of a number", name, f"{_NAME.pattern}, and no built-in metric")
+        holds = _is_number(value, low=-LARGEST, high=LARGEST)
+        _require(holds, f"numbers[{name!r}]", value, f"a number within ±{LARGEST:g}")
 
 
 def _check_metadata(metadata: Mapping[str, Any]) -> None:

@@ -5,22 +5,23 @@ from datetime import UTC, datetime
 from random import SystemRandom
 from secrets import randbits
 
-from sqlalchemy import func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from uuid_utils.compat import uuid7
 
-from domain.assignment import SPACE, Allocation, point
+from domain import exposures
+from domain.allocations import allocation_of, conclude, find, locked, reallocated, start, to_status
+from domain.assignment import SPACE, point
 from domain.database import Database, default_database
-from domain.errors import Conflict, InvalidValue, NotFound, VersioningError
+from domain.errors import Conflict, InvalidValue, NotFound
 from domain.fields import check_label, check_prompt, check_text, json_object, member
 from domain.prompts import ExperimentStatus, Json, PromptExperiment, PromptVariant, instant
-from domain.routing import claim_epoch, insert_once, live_rollout, lock_prompt
-from domain.snapshot import SPLITTING
-from domain.split import arranged, split_of
-from domain.tables import AllocationRow, ExperimentRow, ExposureRow, RoutingRow
+from domain.routing import claim_epoch, live_rollout, lock_prompt
+from domain.split import shares_of, split_of
+from domain.tables import ExperimentRow
 
-STAY = ""  # as `route_to`: the prompt stays routed as it is
+__all__ = ["ABTestManager", "conclude"]
+
 CHANCE = SystemRandom()
 
 
@@ -34,7 +35,7 @@ class ABTestManager:
     def __init__(self, storage: Database | None = None) -> None:
         self._database = storage or default_database()
 
-    async def create_experiment(  # noqa: PLR0913  # the seed's signature
+    async def create_experiment(
         self,
         name: str,
         prompt_type: str,
@@ -63,12 +64,12 @@ class ABTestManager:
         )  # fmt: skip
         row = _row(value, salt=randbits(32) if salt is None else salt, rollout_id=rollout_id)
         async with self._database.transaction() as session:
-            return _value(await _start(session, row))
+            return _value(await start(session, row))
 
     async def get_experiment(self, experiment_id: str) -> PromptExperiment | None:
         """Return the experiment."""
         async with self._database.transaction() as session:
-            row = await _find(session, experiment_id)
+            row = await find(session, experiment_id)
             return _value(row) if row else None
 
     async def list_experiments(
@@ -100,56 +101,49 @@ class ABTestManager:
         return CHANCE.choices(list(split), list(split.values()))[0]
 
     async def get_variant_for_user(self, experiment_id: str, user_id: str) -> str:
-        """Return the user's version, always the same while it keeps its share, and record it.
+        """Return the user's version, the same while that keeps its share, and record it once.
 
         Raises:
             NotFound: There is no such experiment.
-            Conflict: It is not running; `routing` never raises, this call does.
+            Conflict: It is not running. (`Router.assign` never raises; this call does.)
             InvalidValue: The user id is not a text that can be kept.
         """
         check_text(user_id, field="user_id")
         async with self._database.transaction() as session:
             row = await _running(session, experiment_id)
-            arm = (await _allocation(session, row)).arm_of(point(user_id, salt=row.salt))
+            arm = (await allocation_of(session, row)).arm_of(point(user_id, salt=row.salt))
             version: str = row.variants[arm]["version"]
-            exposure = ExposureRow(
-                experiment_id=row.id,
-                user_id=user_id,
-                epoch=row.epoch,
-                version=version,
-                at=datetime.now(UTC),
-            )
-            await insert_once(session, exposure)
+            await exposures.record(session, row, user_id=user_id, version=version)
             return version
 
     async def get_user_assignment(self, experiment_id: str, user_id: str) -> str | None:
         """Return the version the user was last recorded with; never assigns."""
         async with self._database.transaction() as session:
-            row = await _find(session, experiment_id)
-            seen = await _last_seen(session, row, user_id=user_id) if row else {}
+            row = await find(session, experiment_id)
+            seen = await exposures.latest(session, row.id, user_id=user_id) if row else {}
             return seen.get(user_id)
 
     async def get_experiment_assignments(self, experiment_id: str) -> dict[str, str]:
         """Return the version each recorded user was last recorded with."""
         async with self._database.transaction() as session:
-            row = await _find(session, experiment_id)
-            return await _last_seen(session, row) if row else {}
+            row = await find(session, experiment_id)
+            return await exposures.latest(session, row.id) if row else {}
 
     async def get_variant_distribution(self, experiment_id: str) -> dict[str, int]:
         """Return how many users were last recorded with each version."""
         async with self._database.transaction() as session:
-            row = await _find(session, experiment_id)
+            row = await find(session, experiment_id)
             if row is None:
                 return {}
-            latest = _latest_exposures(row).subquery()
-            query = select(latest.c.version, func.count()).group_by(latest.c.version)
-            counted = dict((await session.exec(query)).all())
-            return {v["version"]: counted.get(v["version"], 0) for v in row.variants}
+            users = await exposures.count(session, row.id)
+            return {version: users.get(version, 0) for version in row.traffic_split}
 
     async def update_experiment_status(
         self, experiment_id: str, status: str, end_date: datetime | None = None
     ) -> PromptExperiment:
-        """Run, pause, complete or stop it. Setting the status it has changes nothing.
+        """Run, pause, complete or stop it; `end_date` is now unless given.
+
+        Setting the status it has changes nothing.
 
         Raises:
             NotFound: There is no such experiment.
@@ -158,9 +152,10 @@ class ABTestManager:
         """
         wanted = member(ExperimentStatus, status)
         async with self._database.transaction() as session:
-            row = await _locked(session, experiment_id)
+            row = await locked(session, experiment_id)
             await _refuse_if_owned(session, row)
-            await _change(session, row, status=wanted, end_date=instant(end_date))
+            if await to_status(session, row, status=wanted, end_date=instant(end_date)):
+                await claim_epoch(session, row.name, row.prompt_type)
             return _value(row)
 
     async def reallocate(
@@ -177,21 +172,69 @@ class ABTestManager:
             Conflict: The experiment has ended.
         """
         async with self._database.transaction() as session:
-            row = await _locked(session, experiment_id, held=held)
-            if row.status not in SPLITTING:
-                raise Conflict(f"experiment {row.id} is {row.status}, cannot reallocate")
+            row = await locked(session, experiment_id, held=held)
             split = shares_of(list(row.traffic_split), given=shares)
-            before = await _allocation(session, row)
-            after = before.reallocate(list(split.values()))
-            if after != before:
-                await _open_epoch(session, row, after)
-            row.traffic_split = split
-            session.add(row)
-            ...
+            return await reallocated(session, row, split=split)
 
     async def delete_experiment(self, experiment_id: str) -> bool:
         """Delete the experiment with its exposures; False if there is none.
 
+        If the prompt was routed to it, everybody gets the production version again.
+
         Raises:
             Conflict: It belongs to a live rollout.
         """
+        async with self._database.transaction() as session:
+            if await find(session, experiment_id) is None:
+                return False
+            row = await locked(session, experiment_id)
+            await _refuse_if_owned(session, row)
+            if (await lock_prompt(session, row.name, row.prompt_type)).experiment_id == row.id:
+                (await claim_epoch(session, row.name, row.prompt_type)).experiment_id = None
+            await session.delete(row)
+            return True
+
+
+async def _running(session: AsyncSession, experiment_id: str) -> ExperimentRow:
+    row = await find(session, experiment_id)
+    if row is None:
+        raise NotFound(f"Experiment not found: {experiment_id}")
+    if row.status != ExperimentStatus.RUNNING:
+        raise Conflict(f"Experiment {experiment_id} is not running (status: {row.status})")
+    return row
+
+
+async def _refuse_if_owned(session: AsyncSession, row: ExperimentRow) -> None:
+    rollout = await live_rollout(session, row.name, row.prompt_type)
+    if rollout is not None and rollout == row.rollout_id:
+        raise Conflict(
+            f"experiment {row.id} belongs to live rollout {rollout}: promote or roll it back"
+        )
+
+
+def _row(value: PromptExperiment, *, salt: int, rollout_id: str | None) -> ExperimentRow:
+    check_prompt(value.name, value.prompt_type)
+    check_label(value.experiment_id, field="experiment_id")
+    for variant in value.variants:
+        check_label(variant.version, field="version of a variant")
+    if not 0 <= salt < SPACE:
+        raise InvalidValue(f"salt must be in [0, 2**32), got {salt}")
+    return ExperimentRow(
+        id=value.experiment_id,
+        name=value.name,
+        prompt_type=value.prompt_type,
+        status=value.status,
+        variants=[json_object(variant.to_dict(), field="variants") for variant in value.variants],
+        traffic_split=value.traffic_split,
+        start_date=value.start_date,
+        metrics=value.metrics,
+        details=value.metadata,
+        salt=salt,
+        epoch=0,
+        rollout_id=rollout_id,
+    )
+
+
+def _value(row: ExperimentRow) -> PromptExperiment:
+    renamed = {"experiment_id": row.id, "metadata": row.details}
+    return PromptExperiment.from_dict(row.model_dump() | renamed)

@@ -78,7 +78,7 @@ def tag_list(tags: Sequence[str]) -> list[str]:
     if isinstance(tags, str):
         raise InvalidValue(f"tags must be a list of texts, got {_shown(tags)}")
     for tag in tags:
-        check_label(tag, field="tag")
+        check_label(tag, field="each of tags")
     return list(dict.fromkeys(tags))
 
 

@@ -63,6 +63,13 @@ def verdict(readings: Sequence[Reading]) -> Verdict:
     return Verdict(reason="no guardrail was read")
 
 
+def unreadable(why: str) -> Verdict:
+    """Return what follows when nothing could be measured: hold, and say so; never advance."""
+    evidence = f"metrics unreadable: {why}"
+    reading = Reading(guardrail="all", standing=Standing.ERROR, evidence=evidence)
+    return Verdict(action=Action.HOLD, reason=evidence, readings=(reading,))
+
+
 def read(guardrail: Guardrail, *, events: int, rate: float) -> Reading:
     """Hold the candidate's rate against the thresholds of the seed.
 

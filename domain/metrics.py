@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from operator import itemgetter
 
 from sqlalchemy import delete
-from sqlmodel import SQLModel, col, select
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from uuid_utils.compat import uuid7
 
@@ -20,7 +20,7 @@ from domain.prompts import Json, MetricEvent, PromptMetrics, instant
 from domain.summaries import Score
 from domain.tables import EventRow
 
-EVENTS = SQLModel.metadata.tables["event"]
+EVENTS = EventRow.metadata.tables["event"]
 BATCH_LIMIT = 10_000  # events of one transaction
 
 
@@ -47,43 +47,24 @@ class MetricsCollector:
     ) -> MetricEvent:
         """Count one event of a version, registered or not.
 
-        Args:
-            version_id: Of what was used.
-            success: Whether it served its purpose.
-            response_time: Seconds, >= 0.
-            tokens: Count, >= 0.
-            user_rating: 1.0 to 5.0.
-            metadata: A JSON object, kept as it is.
-            event_id: Idempotency key; an event that is already counted is returned as it was.
-            user_id: Whose event it is.
-            experiment_id: Id or name; by default the live experiment of the version's prompt. When
-                it does not exist or leaves the version out, the event counts for the version alone.
-            occurred_at: By default now.
-            numbers: At most 50 further measurements, finite.
+        `response_time` is in seconds, `user_rating` from 1.0 to 5.0. Idempotent by `event_id`: an
+        event that is already counted is returned as it was. `experiment_id`, an id or a name, is by
+        default the live experiment of the version's prompt; where there is none that includes the
+        version, the event counts for the version alone.
 
         Raises:
             InvalidValue: An argument is out of its range; nothing was counted.
         """
+        event_id = str(uuid7()) if event_id is None else event_id
         event = MetricEvent(
-            version_id=version_id,
-            timestamp=occurred_at or datetime.now(UTC),
-            success=success,
-            response_time=response_time,
-            tokens=tokens,
-            user_rating=user_rating,
-            metadata={} if metadata is None else metadata,
-            event_id=str(uuid7()) if event_id is None else event_id,
-            user_id=user_id,
-            experiment_id=experiment_id,
-            numbers={} if numbers is None else dict(numbers),
-        )
+            version_id, occurred_at or datetime.now(UTC), success, response_time, tokens,
+            user_rating, metadata or {}, event_id, user_id, experiment_id, dict(numbers or {}),
+        )  # fmt: skip
         now = datetime.now(UTC)
         events.check(event, now=now)
         async with self._database.transaction() as session:
             counted = await _record(session, [event], now=now)
-            if counted:
-                return counted[0]
-            return events.from_row(await session.get_one(EventRow, event.event_id))
+            return counted[0] if counted else await _find(session, event_id)
 
     async def record_events(self, batch: Sequence[MetricEvent]) -> int:
         """Count at most 10 000 events in one transaction and return how many were new.
@@ -127,7 +108,13 @@ class MetricsCollector:
         end_time: datetime | None = None,
         limit: int | None = None,
     ) -> list[MetricEvent]:
-        """Return the raw events from `start_time` to `end_time`, both included, newest first."""
+        """Return the raw events from `start_time` to `end_time`, both included, newest first.
+
+        Raises:
+            InvalidValue: The limit is negative.
+        """
+        if limit is not None and limit < 0:
+            raise InvalidValue(f"limit must be >= 0, got {limit}")
         at = col(EventRow.occurred_at)
         query = select(EventRow).where(EventRow.version_id == version_id)
         if start_time is not None:
@@ -151,7 +138,7 @@ class MetricsCollector:
         An experiment unknown here gives everything its versions did, as the seed's library does.
 
         Args:
-            experiment_id: Its id, or the name of the one that is running.
+            experiment_id: Its id, or the name of the one that is running, else paused.
             variant_versions: Version ids; or version ids by the keys the answer is to have.
         """
         named = variant_versions
@@ -218,6 +205,10 @@ async def _record(
     counted = [(event, span) for event, span in attributed if event.event_id in new]
     await cells.add(session, cells.aggregate(counted))
     return [event for event, _ in counted]
+
+
+async def _find(session: AsyncSession, event_id: str) -> MetricEvent:
+    return events.from_row(await session.get_one(EventRow, event_id))
 
 
 async def _insert(session: AsyncSession, attributed: Sequence[Attributed]) -> set[str]:

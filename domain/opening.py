@@ -69,6 +69,8 @@ async def claim(
         rollout_id=row.id,
     )
     row.epoch = (await session.get_one(ExperimentRow, row.experiment_id)).epoch
+    session.add(row)
+    await session.flush()  # the journal refers to it
     return row
 
 

@@ -3,12 +3,12 @@
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from domain.allocations import conclude
 from domain.errors import Conflict, RollbackIncomplete
-from domain.experiments import conclude
 from domain.prompts import ExperimentStatus
 from domain.record import Before, RolloutStatus
 from domain.tables import ExperimentRow, RolloutRow, RoutingRow, TagMoveRow, TagRow, VersionRow
-from domain.versions import move_tag
+from domain.tags import move_tag
 
 
 async def restore(session: AsyncSession, row: RolloutRow, *, by: str, reason: str) -> int:

@@ -10,9 +10,10 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain import journal, judge, restoration
+from domain.allocations import conclude
 from domain.database import Database, default_database
 from domain.errors import Conflict, NotFound
-from domain.experiments import ABTestManager, conclude
+from domain.experiments import ABTestManager
 from domain.judge import Reading, Verdict
 from domain.metrics import MetricsCollector
 from domain.opening import claim
@@ -20,7 +21,7 @@ from domain.plan import RolloutPlan, RolloutRequest
 from domain.prompts import ExperimentStatus, VersionStatus
 from domain.record import Decision, Kind, Rollout, RolloutStatus
 from domain.tables import ExperimentRow, RolloutRow, VersionRow
-from domain.versions import move_tag
+from domain.tags import move_tag
 
 
 class RolloutManager:

@@ -5,12 +5,13 @@ transaction ends.
 """
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
+from mmh3 import mmh3_32_uintdigest as hash32
 from sqlalchemy import Insert
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
@@ -53,7 +54,7 @@ class RoutingManager:
         query = _routing(name, prompt_type).with_for_update(read=True)
         async with self._database.transaction() as session:
             row = (await session.exec(query)).first()
-            if row is None:
+            if row is None or row.epoch == 0:
                 return None
             experiment = await session.get(ExperimentRow, row.experiment_id or "")
             return await _snapshot(session, row, experiment=experiment)
@@ -75,12 +76,12 @@ class Router:
     ) -> Assignment:
         """Return what the user is served. Never raises, whatever it is given."""
         try:
-            answer = self._answers[name, prompt_type].of(user_id)
-        except (KeyError, TypeError, AttributeError):
-            answer = self._unsplit(name, prompt_type)
-        if answer.version is None and default is not None:
-            return Assignment(None, default, answer.reason, answer.epoch)
-        return answer
+            ready = self._answers[name, prompt_type]
+            # `ready.of(user_id)` written out: each call saved is a fifth of the whole.
+            place = hash32(user_id.encode(), ready.salt)
+            return ready.assignments[bisect_right(ready.starts, place) - 1]
+        except (KeyError, TypeError, AttributeError, UnicodeEncodeError):
+            return self._assign_with_care((name, prompt_type), user_id, default=default)
 
     def apply(self, snapshot: RoutingSnapshot) -> bool:
         """Serve from the snapshot if it is newer than the one held; return whether it was."""
@@ -88,7 +89,7 @@ class Router:
         if snapshot.epoch <= self._epoch(prompt):
             return False
         self._snapshots[prompt] = snapshot
-        self._answers[prompt] = snapshot.answers()
+        self._prepare(snapshot)
         return True
 
     async def refresh(self) -> None:
@@ -111,8 +112,7 @@ class Router:
     async def __aexit__(self, *_: object) -> None:
         if self._task is not None:
             self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait([self._task])
 
     async def _keep_fresh(self) -> None:
         while True:
@@ -124,19 +124,30 @@ class Router:
         return held.epoch if held else -1
 
     def _mark(self, *, stale: bool) -> None:
-        if stale == self._stale:
-            return
-        self._stale = stale
-        for prompt, snapshot in self._snapshots.items():
-            self._answers[prompt] = snapshot.answers(stale=stale)
+        if stale != self._stale:
+            self._stale = stale
+            for snapshot in self._snapshots.values():
+                self._prepare(snapshot)
 
-    def _unsplit(self, name: object, prompt_type: object) -> Assignment:
-        """Answer for an unknown prompt, or for a user id that is not a text."""
-        known = isinstance(name, str) and isinstance(prompt_type, str)
-        snapshot = self._snapshots.get((str(name), str(prompt_type))) if known else None
-        if snapshot is None:
-            return Assignment(None, None, Reason.UNKNOWN)
-        return replace(snapshot.unsplit(), reason=Reason.ERROR)
+    def _prepare(self, snapshot: RoutingSnapshot) -> None:
+        prompt = (snapshot.name, snapshot.prompt_type)
+        if snapshot.serves:
+            self._answers[prompt] = snapshot.answers(stale=self._stale)
+        else:
+            self._answers.pop(prompt, None)
+
+    def _assign_with_care(
+        self, prompt: tuple[object, object], user_id: object, *, default: str | None
+    ) -> Assignment:
+        """Answer for an unknown prompt, and for a user id that is not a sound text."""
+        known = all(isinstance(part, str) for part in prompt)
+        snapshot = self._snapshots.get((str(prompt[0]), str(prompt[1]))) if known else None
+        if snapshot is None or not snapshot.serves:
+            return Assignment(None, default, Reason.UNKNOWN, snapshot.epoch if snapshot else None)
+        if isinstance(user_id, str):
+            return snapshot.answers(stale=self._stale).of(user_id)
+        answer = replace(snapshot.unsplit(), reason=Reason.ERROR)
+        return answer if snapshot.default else replace(answer, version=default)
 
 
 async def lock_prompt(

@@ -89,6 +89,11 @@ class RoutingSnapshot(BaseModel):
         """Whether users are divided among the variants."""
         return self.status in SPLITTING
 
+    @property
+    def serves(self) -> bool:
+        """Whether there is anything to serve."""
+        return self.splits or self.default is not None
+
     def evaluate(self, user_id: str) -> Assignment:
         """Return what the user is served; the same user always gets the same at one epoch."""
         return self._answers.of(user_id)

@@ -6,16 +6,16 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 from sqlalchemy import BigInteger, cast, extract, func, select
-from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from domain import cells, tables  # noqa: F401  # fills SQLModel.metadata
+from domain import cells
 from domain.cells import Cell
 from domain.errors import InvalidValue
 from domain.events import MEASURED, SUCCESS
 from domain.prompts import Json, PromptMetrics
+from domain.tables import EventRow
 
-EVENTS = SQLModel.metadata.tables["event"].columns
+EVENTS = EventRow.metadata.tables["event"].columns
 RATINGS_SHOWN = 100
 RANKINGS = {  # metric -> how many events reported it, and whether more of it is better
     "success_rate": ("total_uses", True),

@@ -1,7 +1,8 @@
 """How a workflow calls its activities: timeouts, retries, shields."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -26,7 +27,9 @@ class GivenUp(Exception):
 
 Order = TypeVar("Order")
 Result = TypeVar("Result")
-Method = MethodAsyncSingleParam[Any, Order, Result]  # taken off the class; the worker has the object
+Method = MethodAsyncSingleParam[
+    Any, Order, Result
+]  # taken off the class; the worker has the object
 
 
 async def execute(method: Method[Order, Result], order: Order, *, summary: str) -> Result:
@@ -56,6 +59,8 @@ async def execute_unless(
     await workflow.wait_condition(lambda: running.done() or given_up())
     if given_up():
         running.cancel()
+        with suppress(ActivityError):
+            await running
         raise GivenUp
     return await running
 

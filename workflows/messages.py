@@ -1,4 +1,4 @@
-"""What a person may send to a rollout: five verbs, each as a signal and as an update that answers.
+"""What a person may send to a rollout: five verbs, as signals and as updates; two questions.
 
 A signal is for Temporal's UI and CLI and cannot answer: a refusal is kept in the progress and the
 journal. An update is refused before it enters the history.
@@ -10,7 +10,11 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
-from workflows.state import Command, State, Verb
+from domain.plan import RolloutPlan
+from workflows.commands import Command, Verb
+from workflows.gates import refusal
+from workflows.progress import Progress
+from workflows.state import State
 
 INPUT = ' Input: nothing, a text, or {"reason": "…", "by": "…"}.'
 PAUSE = "Hold the ramp where it is. The guardrails stay on: harm still rolls back." + INPUT
@@ -44,7 +48,7 @@ class RolloutMessages:
                 self._refuse_signal(verb, str(error))
                 return
             command = Command(reason=f"{given}"[:200])
-        if why := self._state.refusal(verb, now=workflow.now()):
+        if why := refusal(self._state, verb, now=workflow.now()):
             self._refuse_signal(verb, why, by=command.by)
             return
         self._state.take(verb, command, now=workflow.now())
@@ -59,13 +63,23 @@ class RolloutMessages:
             Command.parse(given)
         except ValueError as error:
             _refused(f"{verb} was refused: {error}")
-        if why := self._state.refusal(verb, now=workflow.now()):
+        if why := refusal(self._state, verb, now=workflow.now()):
             _refused(f"{verb} was refused: {why}")
 
     def _answer(self, verb: Verb, given: JsonValue) -> Answer:
         said = self._state.take(verb, Command.parse(given), now=workflow.now())
         self._woken = True
         return Answer(said=said)
+
+    @workflow.query(description="Where the rollout stands, what it waits for, and until when.")
+    def progress(self) -> Progress:
+        """Return where it stands."""
+        return Progress.of(self._state, now=workflow.now())
+
+    @workflow.query(description="The plan as it is followed, presets resolved; null until open.")
+    def plan(self) -> RolloutPlan | None:
+        """Return the plan."""
+        return self._state.rollout.plan if self._state.rollout else None
 
     @workflow.signal(name="pause", description=PAUSE)
     def pause_signal(self, given: JsonValue = None) -> None:

@@ -9,7 +9,8 @@ from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
 from domain.duration import spell
 from domain.judge import Verdict
-from workflows.state import Command, Phase, State
+from workflows.commands import Command
+from workflows.state import Phase, State
 
 PROMPT = SearchAttributeKey.for_keyword("RampartPrompt")
 STAGE = SearchAttributeKey.for_int("RampartStage")

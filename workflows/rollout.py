@@ -9,25 +9,14 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 
 with workflow.unsafe.imports_passed_through():
     from activities.rollouts import Check, Open, RollBack, RolloutActivities
-    from domain.judge import Action, Reading, Standing, Verdict
-    from domain.plan import RolloutPlan
-    from workflows.execution import (
-        READ,
-        WRITE,
-        GivenUp,
-        Method,
-        Order,
-        Result,
-        cause,
-        execute,
-        execute_unless,
-        is_refusal,
-        shielded,
-    )
+    from domain.judge import Action, Verdict, unreadable
+    from workflows import execution
+    from workflows.commands import Command
+    from workflows.execution import Method, Order, Result
     from workflows.messages import RolloutMessages
-    from workflows.progress import Outcome, Progress
+    from workflows.progress import Outcome
     from workflows.publication import Publication
-    from workflows.state import Command, Phase, State
+    from workflows.state import Phase, State
 
 JITTER = 0.1  # of a wait, so that a thousand rollouts started together do not check together
 RESTORE_PAUSE = timedelta(seconds=1)  # doubled after each rollback that reads back incomplete
@@ -63,39 +52,29 @@ class RolloutWorkflow(RolloutMessages):
         """
         try:
             if self._state.rollout is None:
-                await shielded(self._open(given))
+                await execution.shielded(self._open(given))
             return await self._go_through_stages()
-        except GivenUp:
-            return await shielded(self._roll_back(self._state.rollback or Command()))
+        except execution.GivenUp:
+            return await execution.shielded(self._roll_back(self._state.rollback or Command()))
         except (ActivityError, asyncio.CancelledError) as error:
             if self._state.rollout is None:
                 raise
             cancelled = is_cancelled_exception(error)
-            reason = "cancelled" if cancelled else cause(error)
-            outcome = await shielded(self._roll_back(Command(reason=reason)))
+            reason = "cancelled" if cancelled else execution.cause(error)
+            outcome = await execution.shielded(self._roll_back(Command(reason=reason)))
             if cancelled:
                 raise
             return outcome
-
-    @workflow.query(description="Where the rollout stands, what it waits for, and until when.")
-    def progress(self) -> Progress:
-        """Return where it stands."""
-        return Progress.of(self._state, now=workflow.now())
-
-    @workflow.query(description="The plan as it is followed, presets resolved; null until open.")
-    def plan(self) -> RolloutPlan | None:
-        """Return the plan."""
-        return self._state.rollout.plan if self._state.rollout else None
 
     async def _open(self, given: JsonValue) -> None:
         self._publication.publish(self._state)
         info = workflow.info()
         order = Open(request=given, key=info.first_execution_run_id, workflow_id=info.workflow_id)
         try:
-            opened = await execute(RolloutActivities.open_rollout, order, summary="open")
+            opened = await execution.execute(RolloutActivities.open_rollout, order, summary="open")
         except ActivityError as error:
             kind = getattr(error.cause, "type", None)
-            raise ApplicationError(cause(error), type=kind, non_retryable=True) from error
+            raise ApplicationError(execution.cause(error), type=kind, non_retryable=True) from error
         self._state.open(opened)
 
     async def _go_through_stages(self) -> Outcome:
@@ -128,7 +107,7 @@ class RolloutWorkflow(RolloutMessages):
             self._state.verdict = await self._check()
             if self._state.verdict.action is Action.ROLL_BACK:
                 self._state.harmed(by=GUARD)
-                raise GivenUp
+                raise execution.GivenUp
             if self._state.may_go_on(workflow.now()):
                 return
             self._continue_as_new_if_long()
@@ -146,26 +125,27 @@ class RolloutWorkflow(RolloutMessages):
             state.waited()
         self._woken = False
         if self._rollback_ordered():
-            raise GivenUp
+            raise execution.GivenUp
 
     async def _check(self) -> Verdict:
         """Judge; what cannot be measured is an error, which holds."""
         order = Check(rollout_id=self._state.id, number=self._state.checks)
         try:
-            return await self._do(RolloutActivities.check, order, f"check {order.number}", READ)
+            return await self._do(
+                RolloutActivities.check, order, f"check {order.number}", execution.READ
+            )
         except ActivityError as error:
-            if is_cancelled_exception(error) or is_refusal(error):
+            if is_cancelled_exception(error) or execution.is_refusal(error):
                 raise
-            evidence = f"metrics unreadable: {cause(error)}"
-            reading = Reading(guardrail="all", standing=Standing.ERROR, evidence=evidence)
-            return Verdict(reason=evidence, readings=(reading,))
+            return unreadable(execution.cause(error))
 
     async def _write_notes(self) -> None:
         """Journal what people asked for since the last time."""
-        while self._state.unwritten:
-            note = self._state.next_note()
+        notes = self._state.notes
+        while notes.lines:
+            note = notes.first(self._state.id)
             await self._do(RolloutActivities.note, note, f"journal: {note.kind}")
-            self._state.noted()
+            notes.strike()
 
     async def _roll_back(self, command: Command) -> Outcome:
         """Restore and read back, again and again until nothing differs."""
@@ -174,8 +154,10 @@ class RolloutWorkflow(RolloutMessages):
         pause = RESTORE_PAUSE
         while True:
             self._publication.publish(self._state)
-            await execute(RolloutActivities.roll_back, order, summary="roll back")
-            missing = await execute(RolloutActivities.read_back, order.rollout_id, summary="verify")
+            await execution.execute(RolloutActivities.roll_back, order, summary="roll back")
+            missing = await execution.execute(
+                RolloutActivities.read_back, order.rollout_id, summary="verify"
+            )
             if not missing:
                 break
             self._state.ending = Phase.ROLLBACK_INCOMPLETE
@@ -196,10 +178,10 @@ class RolloutWorkflow(RolloutMessages):
         method: Method[Order, Result],
         order: Order,
         summary: str,
-        config: workflow.ActivityConfig = WRITE,
+        config: workflow.ActivityConfig = execution.WRITE,
     ) -> Result:
         """Take one step, unless a rollback is ordered meanwhile: that comes first."""
-        return await execute_unless(
+        return await execution.execute_unless(
             self._rollback_ordered, method, order, summary=summary, config=config
         )
 
@@ -208,6 +190,6 @@ class RolloutWorkflow(RolloutMessages):
 
     def _continue_as_new_if_long(self) -> None:
         """Start a fresh history before this one is too long, unless somebody is waiting."""
-        calm = not (self._woken or self._state.unwritten) and workflow.all_handlers_finished()
+        calm = not (self._woken or self._state.notes.lines) and workflow.all_handlers_finished()
         if calm and workflow.info().is_continue_as_new_suggested():
             workflow.continue_as_new({"carried": self._state.model_dump(mode="json")})

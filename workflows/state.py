@@ -1,40 +1,22 @@
-"""Where a rollout stands: all that continue-as-new carries, and what a person may ask of it.
+"""Where a rollout stands: all that continue-as-new carries.
 
 Pure: no timers, no activities. New fields need defaults, because running rollouts carry the old.
 """
 
-import json
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel
 
-from activities.rollouts import Note, Opened, Promote, Ramp
+from activities.rollouts import Opened, Promote, Ramp
 from domain.duration import spell
 from domain.judge import Action, Verdict
 from domain.plan import RolloutPlan, Stage
 from domain.record import Kind, Rollout
+from workflows.commands import KINDS, Command, Verb
+from workflows.notes import Notes
 
 GROWTH = 1.5  # risk is highest just after a ramp: each wait for a check is half as long again
-
-
-class Verb(StrEnum):
-    """What a person may ask."""
-
-    PAUSE = "pause"
-    RESUME = "resume"
-    PROMOTE = "promote"
-    APPROVE = "approve"
-    ROLLBACK = "rollback"
-
-
-KINDS = {
-    Verb.PAUSE: Kind.PAUSED,
-    Verb.RESUME: Kind.RESUMED,
-    Verb.PROMOTE: Kind.HURRIED,
-    Verb.APPROVE: Kind.APPROVED,
-}
 
 
 class Phase(StrEnum):
@@ -50,41 +32,6 @@ class Phase(StrEnum):
     ROLLBACK_INCOMPLETE = "rollback_incomplete"
     PROMOTED = "promoted"
     ROLLED_BACK = "rolled_back"
-
-
-class Command(BaseModel):
-    """What somebody asked, and why."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    by: str = Field(default="", max_length=200)
-    reason: str = Field(default="", max_length=2000)
-
-    @classmethod
-    def parse(cls, given: JsonValue) -> Self:
-        """Read what a message brought: nothing, a text, or an object.
-
-        Raises:
-            ValueError: One line for the operator who sent it.
-        """
-        try:
-            return cls.model_validate({"reason": given} if isinstance(given, str) else given or {})
-        except ValidationError as error:
-            shown = json.dumps(given)[:80]
-            allowed = 'nothing, a text, or {"reason": "…", "by": "…"}'
-            raise ValueError(f"it takes {allowed}, got {shown}") from error
-
-    def __str__(self) -> str:
-        """Say it as the journal does."""
-        return f"{self.by or 'somebody'}" + (f": {self.reason}" if self.reason else "")
-
-
-class Said(BaseModel):
-    """A line for the journal, still to be written."""
-
-    kind: Kind
-    by: str
-    reason: str
 
 
 class State(BaseModel):
@@ -113,8 +60,7 @@ class State(BaseModel):
     hurry: Command | None = None
     rollback: Command | None = None
     refused: str = ""
-    unwritten: list[Said] = []
-    written: int = 0
+    notes: Notes = Notes()
     ending: Phase | None = None
 
     @property
@@ -220,31 +166,10 @@ class State(BaseModel):
             return Phase.WAITING_FOR_APPROVAL
         return Phase.FINAL_BAKE if self.final else Phase.BAKING
 
-    def refusal(self, verb: Verb, *, now: datetime) -> str:
-        """Return why `verb` cannot be followed now, for the operator; empty when it can."""
-        phase = self.phase(now)
-        if verb is Verb.ROLLBACK:
-            return "" if self.ending is None else f"it is {phase} already"
-        if self.ending is not None or self.rollback is not None:
-            return "it is rolling back" if self.ending is None else f"it is {phase} already"
-        if verb is Verb.PAUSE and self.pause is not None:
-            return f"it is paused already by {self.pause}"
-        if verb is Verb.RESUME and self.pause is None:
-            return f"it is not paused: it is {phase}"
-        if verb is Verb.PROMOTE and self.pause is not None:
-            return f"it is paused by {self.pause}; resume it first"
-        if verb is Verb.PROMOTE and phase in {Phase.OPENING, Phase.RAMPING}:
-            return f"it is still {phase}"
-        if verb is Verb.PROMOTE and phase is Phase.WAITING_FOR_APPROVAL:
-            return "it waits for an approval; approve it"
-        if verb is Verb.APPROVE and (self.stage == 0 or not self.wants_approval(now)):
-            return f"it is not waiting for an approval: it is {phase}"
-        return ""
-
     def take(self, verb: Verb, command: Command, *, now: datetime) -> str:
         """Do what was asked, as far as a field can; return the answer for the operator."""
         if verb in KINDS:
-            self._say(KINDS[verb], command.by, command.reason)
+            self.notes.say(KINDS[verb], command.by, command.reason)
         if verb is Verb.PAUSE:
             self.baked, self.since, self.pause = self.elapsed(now), None, command
             return "paused: the ramp holds, the guardrails stay on"
@@ -264,24 +189,5 @@ class State(BaseModel):
     def refuse(self, verb: Verb, why: str, *, by: str = "") -> str:
         """Keep a refusal of a signal, which nobody could be told, where people look."""
         self.refused = f"{verb} was refused: {why}"
-        self._say(Kind.REFUSED, by, self.refused)
+        self.notes.say(Kind.REFUSED, by, self.refused)
         return self.refused
-
-    def next_note(self) -> Note:
-        """Return the first line that the journal still lacks."""
-        said = self.unwritten[0]
-        return Note(
-            rollout_id=self.id,
-            key=f"message:{self.written + 1}",
-            kind=said.kind,
-            by=said.by,
-            reason=said.reason or "no reason given",
-        )
-
-    def noted(self) -> None:
-        """Strike the line that `next_note` gave."""
-        del self.unwritten[0]
-        self.written += 1
-
-    def _say(self, kind: Kind, by: str, reason: str) -> None:
-        self.unwritten.append(Said(kind=kind, by=by, reason=reason))

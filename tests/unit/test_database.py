@@ -8,8 +8,8 @@ from sqlmodel import select
 
 from domain.database import Database
 from domain.errors import InvalidValue, Unavailable
-from domain.tables import RoutingRow
 from domain.prompts import instant
+from domain.tables import RoutingRow
 
 
 def row(name: str) -> RoutingRow:

@@ -81,6 +81,15 @@ async def test_the_largest_values_allowed_are_counted(metrics: MetricsCollector)
     assert cell.moments.m2 == pytest.approx(2e200)
 
 
+async def test_whatever_json_can_hold_is_kept(metrics: MetricsCollector) -> None:
+    metadata = {"nul": "\0", "half": "\ud800", "deep": [{"ü": [None, 1e300, True]}]}
+
+    await metrics.record_event("v1", metadata=metadata)
+
+    [event] = await metrics.get_events("v1")
+    assert event.metadata == metadata
+
+
 async def test_one_wrong_event_refuses_its_whole_batch(metrics: MetricsCollector) -> None:
     with pytest.raises(InvalidValue, match=r"event 1: User rating must be .* got 6"):
         await metrics.record_events([at(0), at(1, user_rating=6), at(2)])

@@ -10,6 +10,7 @@ from sqlalchemy.engine import Engine
 
 from domain.cells import CellKey
 from domain.database import Database
+from domain.errors import InvalidValue
 from domain.metrics import MetricsCollector
 from domain.prompts import MetricEvent, PromptMetrics
 from domain.tables import EventRow
@@ -59,6 +60,9 @@ async def test_events_come_newest_first_within_inclusive_bounds(metrics: Metrics
 
     assert await ids() == ["e3", "e2", "e1", "e0"]
     assert await ids(limit=2) == ["e3", "e2"]
+    assert await ids(limit=0) == []
+    with pytest.raises(InvalidValue, match="limit must be >= 0, got -1"):
+        await ids(limit=-1)
     start, end = NOON + timedelta(minutes=1), NOON + timedelta(minutes=2)
     assert await ids(start_time=start, end_time=end) == ["e2", "e1"]
     assert await ids(start_time=start.replace(tzinfo=None)) == ["e3", "e2", "e1"]

@@ -1,0 +1,270 @@
+"""The command line, against one embedded stack: the story of an operator, and what is refused."""
+
+import asyncio
+import json
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+import cli
+from dev import Stack, free_port
+from settings import child_environment
+
+SLOW = "stages: [{percent: 10, bake: 1h}, {percent: 100}]\ncheck_min: 500ms\n"
+PROMPT = "greeting.system"
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Rampart = Callable[..., Said]
+
+
+@pytest_asyncio.fixture(scope="module")
+async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    async with Stack(tmp_path_factory.mktemp("stack"), port=free_port()) as running:
+        yield running
+
+
+@pytest.fixture
+def rampart(
+    stack: Stack,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Rampart:
+    """Run `rampart …` in this process, which is ten times as fast, on the stack."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in stack.variables().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("RAMPART_OPERATOR", "ann")
+
+    def run(*arguments: str) -> Said:
+        monkeypatch.setattr(sys, "argv", ["rampart", *arguments])
+        code = cli.main()
+        printed = capsys.readouterr()
+        return Said(code, printed.out, printed.err)
+
+    return run
+
+
+def versions(rampart: Rampart, prompt: str, *numbers: str) -> None:
+    """Make versions of the prompt, the first in production."""
+    for number in numbers:
+        rampart("version", "create", prompt, "--template", f"v{number}", "--number", number)
+    rampart("version", "tag", prompt, numbers[0], "production")
+
+
+def test_an_operator_steers_a_rollout_from_start_to_rollback(
+    rampart: Rampart, tmp_path: Path
+) -> None:
+    (tmp_path / "slow.yaml").write_text(SLOW)
+    versions(rampart, PROMPT, "1.0.0", "1.1.0")
+
+    started = rampart("start", PROMPT, "1.1.0", "--plan", "slow.yaml", "--reason", "shorter")
+    baking = rampart("status", PROMPT, "--json")
+    second = rampart("start", PROMPT, "1.1.0")
+    paused = rampart("pause", PROMPT, "--reason", "lunch")
+    again = rampart("pause", PROMPT)
+    why = rampart("why", PROMPT)
+    resumed = rampart("resume", PROMPT)
+    refused = rampart("resume", PROMPT)
+    promoted = rampart("promote", PROMPT)
+    rolled_back = rampart("rollback", PROMPT, "--reason", "enough", "--by", "bob")
+    watched = rampart("watch", PROMPT)
+    ended = rampart("status", PROMPT, "--json")
+    listed = rampart("list", "--json")
+    journal = rampart("journal", PROMPT, "--json")
+
+    assert f"rampart watch {PROMPT}" in started.out
+    assert (baking.json["phase"], baking.json["percent"]) == ("baking", 10.0)
+    assert baking.json["worker_answers"] is True
+    assert (second.code, "is live already" in second.err) == (2, True)
+    assert paused.out == f"{PROMPT}: paused: the ramp holds, the guardrails stay on\n"
+    assert (again.code, again.err.count("\n")) == (2, 1)
+    assert "somebody to resume it: paused by ann: lunch" in why.out
+    assert resumed.out.startswith(f"{PROMPT}: resumed: ")
+    assert refused.err == "rampart: resume was refused: it is not paused: it is baking\n"
+    assert promoted.code == rolled_back.code == 0
+    assert watched.code == 1
+    assert watched.out.splitlines()[-1].endswith("(enough)")
+    assert (ended.json["phase"], ended.json["by"]) == ("rolled_back", "bob")
+    assert listed.json[0]["state"] == "rolled_back"
+    kinds = [line["kind"] for line in journal.json if line["kind"] != "checked"]
+    assert kinds[:4] == ["opened", "ramped", "paused", "resumed"]
+    assert kinds[-1] == "rolled_back"
+
+
+def test_a_rollback_without_a_rollout_names_the_command_that_reverts(rampart: Rampart) -> None:
+    versions(rampart, "farewell.system", "1.0.0", "2.0.0")
+    rampart("version", "tag", "farewell.system", "2.0.0", "production")
+
+    refused = rampart("rollback", "farewell.system")
+    reverted = rampart("version", "revert", "farewell.system", "--reason", "rude")
+    further = rampart("version", "revert", "farewell.system")
+    shown = rampart("version", "list", "farewell.system", "--json")
+
+    assert refused.code == 2
+    assert refused.err.endswith("use `rampart version revert farewell.system`\n")
+    assert reverted.out == "farewell.system 1.0.0 is in production again\n"
+    assert (further.code, "no previous production version" in further.err) == (2, True)
+    assert [(v["version"], v["tags"]) for v in shown.json] == [
+        ("2.0.0", []),
+        ("1.0.0", ["production"]),
+    ]
+
+
+FILES = {
+    "falling.yaml": "stages: [{percent: 50}, {percent: 10}]",
+    "repeated.yaml": "stages: [{percent: 50}, {percent: 50}, {percent: 100}]",
+    "zero.yaml": "stages: [{percent: 0}, {percent: 100}]",
+    "over.yaml": "stages: [{percent: 101}]",
+    "negative.yaml": "stages: [{percent: 100, bake: -5s}]",
+    "field.yaml": "stages: [{percent: 100, bak: 5s}]",
+    "metric.yaml": "stages: [{percent: 100}]\nguardrails: [{metric: joy}]",
+    "empty.yaml": "stages: []",
+    "text.yaml": "just a text",
+    "broken.yaml": "stages: [",
+}
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("plan lint falling.yaml", ("falling.yaml", "stages", "must rise", "50, 10")),
+        ("plan lint repeated.yaml", ("stages", "must rise", "50, 50, 100")),
+        ("plan lint zero.yaml", ("stages.0.percent", "greater than 0", "got 0")),
+        ("plan lint over.yaml", ("stages.0.percent", "less than or equal to 100", "101")),
+        ("plan lint negative.yaml", ("stages.0.bake", "-5s", "90s")),
+        ("plan lint field.yaml", ("bak", "allowed are percent, bake, approval")),
+        ("plan lint metric.yaml", ("guardrails.0.metric", "joy", "success")),
+        ("plan lint empty.yaml", ("stages", "at least one stage")),
+        ("plan lint text.yaml", ("must be a mapping", "just a text")),
+        ("plan lint broken.yaml", ("broken.yaml", "not YAML")),
+        ("plan lint nowhere.yaml", ("nowhere.yaml", "No such file")),
+        ("plan show slowly", ("'slowly'", "conservative, standard, aggressive, demo")),
+        ("start quiet.system 1.1.0 --plan falling.yaml", ("must rise", "50, 10")),
+        ("start quiet.system 9.9.9", ("'9.9.9'", "does not exist", "1.0.0, 1.1.0")),
+        ("start quiet.system 1.0.0", ("1.0.0", "in production already")),
+        ("start quiet.system 1.1.0", ("1.1.0", "archived", "only an active version")),
+        ("start nobody.system 1.0.0", ("nobody.system", "no production version")),
+        ("start quiet 1.1.0", ("PROMPT", "'quiet'", "<name>.<prompt_type>")),
+        ("start quiet.system", ("CANDIDATE", "rampart start --help")),
+        ("status unheard.system", ("no rollout of unheard.system", "rampart start")),
+        ("journal unheard.system", ("no rollout of unheard.system", "rampart start")),
+        ("pause unheard.system", ("no rollout of unheard.system", "rampart start")),
+        ("version revert quiet.system", ("no previous production version",)),
+        ("version create quiet.system", ("--template", "--file")),
+        ("version create quiet.system --template x --number 1.x", ("1.x", "major.minor.patch")),
+        ("version create quiet.system --template x --number 1.0.0", ("1.0.0", "exists")),
+        ("version create quiet.system --template x --status odd", ("'odd'", "draft, active")),
+        ("version tag quiet.system 7.7.7 production", ("'7.7.7'", "1.1.0, 1.0.0")),
+        ("version show quiet.system 7.7.7", ("'7.7.7'", "1.1.0, 1.0.0")),
+        ("verson list", ("'verson'", "rampart --help")),
+        ("watch quiet.system --color", ("--color", "rampart watch --help")),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_one_line_and_writes_nothing(
+    rampart: Rampart, stack: Stack, tmp_path: Path, *, typed: str, told: tuple[str, ...]
+) -> None:
+    quiet(rampart)
+    for name, content in FILES.items():
+        (tmp_path / name).write_text(content)
+    before = content_of(stack)
+
+    said = rampart(*typed.split())
+
+    assert said.code == 2
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert said.err.startswith("rampart: ")
+    assert [part for part in told if part not in said.err] == []
+    assert content_of(stack) == before
+
+
+def quiet(rampart: Rampart) -> None:
+    """Make sure of a prompt with one version in production and one that is archived."""
+    if not rampart("version", "list", "quiet.system", "--json").json:
+        versions(rampart, "quiet.system", "1.0.0")
+        archived = ("--number", "1.1.0", "--status", "archived")
+        rampart("version", "create", "quiet.system", "--template", "old", *archived)
+
+
+def content_of(stack: Stack) -> list[str]:
+    """Return everything the database holds."""
+    connection = sqlite3.connect(stack.directory / "rampart.db")
+    try:
+        return list(connection.iterdump())
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("TEMPORAL_ADDRESS", "127.0.0.1:9", "no Temporal server answers at 127.0.0.1:9"),
+        ("RAMPART_DATABASE_URL", "postgresql://x@127.0.0.1:9/x", "is unavailable"),
+        ("RAMPART_DATABASE_URL", "sqlite:////proc/none/x.db", "is unavailable"),
+        ("RAMPART_DATABASE_URL", "mysql://x", "give sqlite:///path or postgresql://"),
+    ],
+)
+def test_what_does_not_answer_is_told_in_one_line(
+    rampart: Rampart, monkeypatch: pytest.MonkeyPatch, *, variable: str, value: str, told: str
+) -> None:
+    versions(rampart, "mute.system", "1.0.0", "1.1.0")
+    monkeypatch.setenv(variable, value)
+
+    said = rampart("start", "mute.system", "1.1.0")
+
+    assert (said.code, said.out, said.err.count("\n")) == (2, "", 1)
+    assert told in said.err
+
+
+async def test_the_installed_command_follows_a_rollout_in_json_lines_until_it_is_told_to_stop(
+    stack: Stack,
+) -> None:
+    command = str(Path(sys.executable).parent / "rampart")
+    environment = child_environment(**stack.variables(), PYTHONUNBUFFERED="1")
+    made = [
+        ("version", "create", "piped.system", "--file", "-", "--tag", "production"),
+        ("version", "create", "piped.system", "--file", "-"),
+        ("start", "piped.system", "1.0.1", "--plan", "demo"),
+    ]
+    for arguments in made:
+        await asyncio.to_thread(
+            subprocess.run, [command, *arguments], env=environment, check=True, input=b"Hello"
+        )
+
+    watching = await asyncio.create_subprocess_exec(
+        *(command, "watch", "piped.system", "--json"),
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert watching.stdout is not None
+    first = json.loads(await watching.stdout.readline())
+    watching.send_signal(2)
+    _, complaint = await watching.communicate()
+
+    assert (first["prompt"], first["ended"]) == ("piped.system", False)
+    assert watching.returncode == 130
+    assert complaint.decode() == (
+        "rampart: no longer watching; the rollout of piped.system goes on without you\n"
+    )

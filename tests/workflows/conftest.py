@@ -1,0 +1,176 @@
+"""A server that skips time, and a rehearsal of a rollout on it with the real activities."""
+
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+from pydantic import JsonValue
+from temporalio import activity
+from temporalio.client import WorkflowFailureError, WorkflowHandle
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RPCError
+from temporalio.testing import WorkflowEnvironment
+
+from activities.rollouts import Check, Ramp, RollBack, RolloutActivities
+from domain.database import Database
+from domain.errors import Unavailable
+from domain.judge import Verdict
+from domain.plan import RolloutPlan, Stage
+from domain.record import Decision, Kind
+from domain.rollouts import RolloutManager
+from tests.house import House
+from worker import build_worker, register_search_attributes
+from workflows.progress import Outcome, Progress
+from workflows.rollout import RolloutWorkflow
+
+DAY = timedelta(days=1)
+PLAN = RolloutPlan(
+    stages=tuple(Stage(percent=percent, bake=DAY) for percent in (10, 50, 100)),
+    check_min=timedelta(minutes=10),
+    check_max=timedelta(hours=4),
+    final_bake=DAY,
+)
+Handle = WorkflowHandle[RolloutWorkflow, Outcome]
+
+
+class Crowd(RolloutActivities):
+    """The real activities, with users who come just before each check, and faults on demand.
+
+    Attributes:
+        bad_from: From this check on, the candidate fails its users.
+        silent: Nobody comes.
+        failing: Activities by name, and how many more times each cannot reach the database.
+    """
+
+    def __init__(self, house: House) -> None:
+        super().__init__(RolloutManager(house.database), search_attributes=True)
+        self.house = house
+        self.bad_from = 10**9
+        self.silent = False
+        self.failing: dict[str, int] = {}
+
+    @activity.defn
+    async def check(self, order: Check) -> Verdict:
+        self._maybe_fail("check")
+        if not self.silent:
+            bad = order.number >= self.bad_from
+            await self.house.events("1.1.0", good=0 if bad else 120, bad=3000 if bad else 0)
+        return await super().check(order)
+
+    @activity.defn
+    async def ramp(self, order: Ramp) -> int:
+        self._maybe_fail("ramp")
+        return await super().ramp(order)
+
+    @activity.defn
+    async def roll_back(self, order: RollBack) -> None:
+        self._maybe_fail("roll_back")
+        await super().roll_back(order)
+
+    @activity.defn
+    async def read_back(self, rollout_id: str) -> list[str]:
+        if self.failing.get("read_back", 0) > 0:
+            self.failing["read_back"] -= 1
+            return ["production is 1.1.0, was 1.0.0"]
+        return await super().read_back(rollout_id)
+
+    def _maybe_fail(self, name: str) -> None:
+        if self.failing.get(name, 0) > 0:
+            self.failing[name] -= 1
+            raise Unavailable("database sqlite is unavailable: disk I/O error")
+
+
+class Rehearsal:
+    """One rollout of 1.1.0 over 1.0.0 on the server that skips time."""
+
+    def __init__(self, env: WorkflowEnvironment, house: House, crowd: Crowd) -> None:
+        self.env = env
+        self.house = house
+        self.crowd = crowd
+        self.queue = f"queue-{uuid4()}"
+        self._started: list[Handle] = []
+
+    async def start(self, plan: RolloutPlan = PLAN, **more: str) -> Handle:
+        given: JsonValue = {
+            "name": "greeting",
+            "prompt_type": "system",
+            "candidate": "1.1.0",
+            "plan": plan.model_dump(mode="json"),
+            **more,
+        }
+        return await self.start_raw(given)
+
+    async def start_raw(self, given: JsonValue) -> Handle:
+        handle = await self.env.client.start_workflow(
+            RolloutWorkflow.run, given, id=f"rollout/{uuid4()}", task_queue=self.queue
+        )
+        self._started.append(handle)
+        return handle
+
+    async def clear(self) -> None:
+        """Leave nothing running: the server's clock stands still for ever after a workflow that is
+        terminated during an activity.
+        """
+        self.crowd.failing = {}
+        for handle in self._started:
+            with suppress(RPCError, WorkflowFailureError):
+                await handle.signal("rollback")
+                await handle.result()
+
+    async def sleep(self, duration: timedelta) -> None:
+        """Let time pass, in steps that fit into one call."""
+        while duration > timedelta(0):
+            await self.env.sleep(min(duration, DAY))
+            duration -= DAY
+
+    async def progress(self, handle: Handle) -> Progress:
+        return await handle.query(RolloutWorkflow.progress)
+
+    async def until(self, handle: Handle, reached: Callable[[Progress], bool]) -> Progress:
+        """Let time pass until the progress is as wanted; a month is too long."""
+        for _ in range(4 * 31):
+            if reached(found := await self.progress(handle)):
+                return found
+            await self.sleep(timedelta(hours=6))
+        raise AssertionError(f"never reached: {await self.progress(handle)}")
+
+    async def journal(self) -> list[Decision]:
+        (rollout,) = await self.house.rollouts.list()
+        return list(await self.house.rollouts.decisions(rollout.id))
+
+    async def story(self) -> list[Kind]:
+        """Return what was done, the checks left out."""
+        return [line.kind for line in await self.journal() if line.kind is not Kind.CHECKED]
+
+    async def took(self, handle: Handle) -> timedelta:
+        """Return how long it ran by the workflow's own clock."""
+        first = self.env.client.get_workflow_handle(handle.id, run_id=handle.first_execution_run_id)
+        closed = (await handle.describe()).close_time
+        assert closed
+        return closed - (await first.describe()).start_time
+
+
+@pytest_asyncio.fixture(scope="session")
+async def skipping() -> AsyncIterator[WorkflowEnvironment]:
+    """A server on which days pass in milliseconds."""
+    async with await WorkflowEnvironment.start_time_skipping(
+        data_converter=pydantic_data_converter,
+        test_server_existing_path=shutil.which("temporal-test-server"),
+    ) as env:
+        assert await register_search_attributes(env.client)
+        yield env
+
+
+@pytest.fixture
+async def rehearsal(skipping: WorkflowEnvironment, sqlite: Database) -> AsyncIterator[Rehearsal]:
+    """A furnished house, a crowd, and a worker."""
+    house = House(sqlite)
+    await house.furnish()
+    rehearsal = Rehearsal(skipping, house, Crowd(house))
+    async with build_worker(skipping.client, rehearsal.crowd, task_queue=rehearsal.queue):
+        yield rehearsal
+        await rehearsal.clear()
