@@ -1,6 +1,7 @@
 """What a person may ask of a rollout, and how it is read from whatever they sent."""
 
 import json
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Self
 
@@ -45,10 +46,15 @@ class Command(BaseModel):
         try:
             return cls.model_validate({"reason": given} if isinstance(given, str) else given or {})
         except ValidationError as error:
-            shown = json.dumps(given)[:80]
+            shown = json.dumps(given, default=str)[:80]
             allowed = 'nothing, a text, or {"reason": "…", "by": "…"}'
             raise ValueError(f"it takes {allowed}, got {shown}") from error
 
     def __str__(self) -> str:
         """Say it as the journal does."""
         return f"{self.by or 'somebody'}" + (f": {self.reason}" if self.reason else "")
+
+
+def only(given: Sequence[JsonValue]) -> JsonValue:
+    """Return the one input of a message, None when there is none; several are read as a list."""
+    return list(given) if len(given) > 1 else given[0] if given else None

@@ -1,9 +1,11 @@
 """What a person may send to a rollout: five verbs, as signals and as updates; two questions.
 
 A signal is for Temporal's UI and CLI and cannot answer: a refusal is kept in the progress and the
-journal. An update is refused before it enters the history.
+journal. An update is refused before it enters the history. Signals take any number of inputs,
+because one that Python could not call would stick the workflow.
 """
 
+from collections.abc import Sequence
 from typing import NoReturn
 
 from pydantic import BaseModel, ConfigDict, JsonValue
@@ -11,7 +13,7 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 from domain.plan import RolloutPlan
-from workflows.commands import Command, Verb
+from workflows.commands import Command, Verb, only
 from workflows.gates import refusal
 from workflows.progress import Progress
 from workflows.state import State
@@ -39,15 +41,15 @@ class RolloutMessages:
     _state: State
     _woken: bool
 
-    def _signalled(self, verb: Verb, given: JsonValue) -> None:
+    def _signalled(self, verb: Verb, given: Sequence[JsonValue]) -> None:
         """Follow a signal if it can be; a rollback is followed however garbled its reason."""
         try:
-            command = Command.parse(given)
+            command = Command.parse(only(given))
         except ValueError as error:
             if verb is not Verb.ROLLBACK:
                 self._refuse_signal(verb, str(error))
                 return
-            command = Command(reason=f"{given}"[:200])
+            command = Command(reason=f"{only(given)}"[:200])
         if why := refusal(self._state, verb, now=workflow.now()):
             self._refuse_signal(verb, why, by=command.by)
             return
@@ -82,27 +84,27 @@ class RolloutMessages:
         return self._state.rollout.plan if self._state.rollout else None
 
     @workflow.signal(name="pause", description=PAUSE)
-    def pause_signal(self, given: JsonValue = None) -> None:
+    def pause_signal(self, *given: JsonValue) -> None:
         """Hold the ramp."""
         self._signalled(Verb.PAUSE, given)
 
     @workflow.signal(name="resume", description=RESUME)
-    def resume_signal(self, given: JsonValue = None) -> None:
+    def resume_signal(self, *given: JsonValue) -> None:
         """Bake on."""
         self._signalled(Verb.RESUME, given)
 
     @workflow.signal(name="promote", description=PROMOTE)
-    def promote_signal(self, given: JsonValue = None) -> None:
+    def promote_signal(self, *given: JsonValue) -> None:
         """Go on to the next stage."""
         self._signalled(Verb.PROMOTE, given)
 
     @workflow.signal(name="approve", description=APPROVE)
-    def approve_signal(self, given: JsonValue = None) -> None:
+    def approve_signal(self, *given: JsonValue) -> None:
         """Open the gate."""
         self._signalled(Verb.APPROVE, given)
 
     @workflow.signal(name="rollback", description=ROLLBACK)
-    def rollback_signal(self, given: JsonValue = None) -> None:
+    def rollback_signal(self, *given: JsonValue) -> None:
         """Return every user to the baseline."""
         self._signalled(Verb.ROLLBACK, given)
 

@@ -11,7 +11,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.rollouts import Check, Open, RollBack, RolloutActivities
     from domain.judge import Action, Verdict, unreadable
     from workflows import execution
-    from workflows.commands import Command
+    from workflows.commands import Command, only
     from workflows.execution import Method, Order, Result
     from workflows.messages import RolloutMessages
     from workflows.progress import Outcome
@@ -33,8 +33,9 @@ class RolloutWorkflow(RolloutMessages):
     """
 
     @workflow.init
-    def __init__(self, given: JsonValue = None) -> None:
-        carried = given.get("carried") if isinstance(given, dict) else None
+    def __init__(self, *given: JsonValue) -> None:
+        request = only(given)
+        carried = request.get("carried") if isinstance(request, dict) else None
         try:
             self._state = State.model_validate(carried or {})
         except ValidationError:
@@ -43,16 +44,16 @@ class RolloutWorkflow(RolloutMessages):
         self._publication = Publication()
 
     @workflow.run
-    async def run(self, given: JsonValue = None) -> Outcome:
+    async def run(self, *given: JsonValue) -> Outcome:
         """Return how it ended.
 
         Args:
-            given: A `RolloutRequest` as JSON. Read leniently and judged by an activity, so that a
-                wrong one fails this workflow with a sentence instead of sticking it.
+            given: One `RolloutRequest` as JSON. Read leniently and judged by an activity, so that
+                a wrong one fails this workflow with a sentence instead of sticking it.
         """
         try:
             if self._state.rollout is None:
-                await execution.shielded(self._open(given))
+                await execution.shielded(self._open(only(given)))
             return await self._go_through_stages()
         except execution.GivenUp:
             return await execution.shielded(self._roll_back(self._state.rollback or Command()))

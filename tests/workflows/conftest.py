@@ -112,8 +112,9 @@ class Rehearsal:
         return handle
 
     async def clear(self) -> None:
-        """Leave nothing running: the server's clock stands still for ever after a workflow that is
-        terminated during an activity.
+        """Leave nothing running.
+
+        Not by `terminate`: during an activity, that would stop the server's clock for ever.
         """
         self.crowd.failing = {}
         for handle in self._started:

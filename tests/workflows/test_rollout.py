@@ -12,6 +12,7 @@ from tests.workflows.conftest import DAY, PLAN, Rehearsal
 from workflows.state import Phase
 
 BEGUN = [Kind.OPENED, Kind.RAMPED]
+HOUR = timedelta(hours=1)
 DONE = [Kind.PROMOTED, Kind.COMPLETED]
 
 
@@ -163,8 +164,10 @@ async def test_a_cancelled_rollout_is_rolled_back_and_shows_as_canceled(
 
 async def test_unreadable_metrics_hold_and_never_advance(rehearsal: Rehearsal) -> None:
     rehearsal.crowd.failing = {"check": 10**6}
-    handle = await rehearsal.start()
-    await rehearsal.sleep(2 * DAY)
+    quick = (Stage(percent=10, bake=HOUR), Stage(percent=100))
+    plan = PLAN.model_copy(update={"stages": quick, "check_min": HOUR, "final_bake": HOUR})
+    handle = await rehearsal.start(plan)
+    await rehearsal.sleep(5 * HOUR)
 
     progress = await rehearsal.progress(handle)
     assert progress.stage == 1
@@ -180,7 +183,7 @@ async def test_a_rollback_does_not_wait_behind_a_write_that_is_retried(
 ) -> None:
     rehearsal.crowd.failing = {"ramp": 10**6}
     handle = await rehearsal.start()
-    await rehearsal.sleep(timedelta(hours=1))
+    await rehearsal.sleep(HOUR)
 
     await handle.signal("rollback", {"by": "ana", "reason": "never mind"})
     outcome = await handle.result()
@@ -222,7 +225,7 @@ async def test_a_rollback_that_reads_back_incomplete_is_repeated_and_said(
 
 async def test_a_rollout_that_was_fenced_off_rolls_back(rehearsal: Rehearsal) -> None:
     handle = await rehearsal.start()
-    await rehearsal.sleep(timedelta(hours=1))
+    await rehearsal.sleep(HOUR)
     (rollout,) = await rehearsal.house.rollouts.list()
     await rehearsal.house.rollouts.roll_back(rollout.id, reason="by hand", by="ana")
 
@@ -235,8 +238,8 @@ async def test_a_rollout_that_was_fenced_off_rolls_back(rehearsal: Rehearsal) ->
 async def test_a_long_bake_goes_on_in_a_fresh_history(rehearsal: Rehearsal) -> None:
     plan = RolloutPlan(
         stages=(Stage(percent=10, bake=DAY), Stage(percent=100)),
-        check_max=timedelta(hours=1),
-        final_bake=timedelta(hours=1),
+        check_max=HOUR,
+        final_bake=HOUR,
     )
     rehearsal.crowd.silent = True
     handle = await rehearsal.start(plan)
