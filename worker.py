@@ -36,6 +36,9 @@ PASSED_THROUGH = (
     "sqlmodel",
     "yaml",
 )
+RUNNER = SandboxedWorkflowRunner(
+    restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
+)
 
 
 def build_worker(client: Client, hands: RolloutActivities, *, task_queue: str) -> Worker:
@@ -54,9 +57,7 @@ def build_worker(client: Client, hands: RolloutActivities, *, task_queue: str) -
             hands.read_back,
             hands.note,
         ],
-        workflow_runner=SandboxedWorkflowRunner(
-            restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
-        ),
+        workflow_runner=RUNNER,
         graceful_shutdown_timeout=GRACE,
         sticky_queue_schedule_to_start_timeout=TAKEOVER,
     )

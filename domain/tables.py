@@ -122,8 +122,9 @@ class AllocationRow(SQLModel, table=True):
 
 
 class ExposureRow(SQLModel, table=True):
-    """Which version a user was first given in an epoch of an experiment. Recorded, not looked up:
-    assignment itself is arithmetic.
+    """Which version a user was first given in an epoch of an experiment.
+
+    Recorded, never looked up to assign: assignment is arithmetic.
     """
 
     __tablename__ = "exposure"

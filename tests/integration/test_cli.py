@@ -1,13 +1,14 @@
 """The command line, against one embedded stack: the story of an operator, and what is refused."""
 
-import asyncio
 import json
+import signal
 import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import pytest
@@ -226,42 +227,38 @@ def content_of(stack: Stack) -> list[str]:
     ],
 )
 def test_what_does_not_answer_is_told_in_one_line(
-    rampart: Rampart, monkeypatch: pytest.MonkeyPatch, *, variable: str, value: str, told: str
+    rampart: Rampart,
+    stack: Stack,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    variable: str,
+    value: str,
+    told: str,
 ) -> None:
     versions(rampart, "mute.system", "1.0.0", "1.1.0")
+    before = content_of(stack)
     monkeypatch.setenv(variable, value)
 
     said = rampart("start", "mute.system", "1.1.0")
 
     assert (said.code, said.out, said.err.count("\n")) == (2, "", 1)
     assert told in said.err
+    assert content_of(stack) == before
 
 
-async def test_the_installed_command_follows_a_rollout_in_json_lines_until_it_is_told_to_stop(
-    stack: Stack,
+def test_the_installed_command_follows_in_json_lines_until_it_is_interrupted(
+    rampart: Rampart, stack: Stack
 ) -> None:
-    command = str(Path(sys.executable).parent / "rampart")
+    versions(rampart, "piped.system", "1.0.0", "1.1.0")
+    rampart("start", "piped.system", "1.1.0", "--plan", "demo")
+    command = [str(Path(sys.executable).parent / "rampart"), "watch", "piped.system", "--json"]
     environment = child_environment(**stack.variables(), PYTHONUNBUFFERED="1")
-    made = [
-        ("version", "create", "piped.system", "--file", "-", "--tag", "production"),
-        ("version", "create", "piped.system", "--file", "-"),
-        ("start", "piped.system", "1.0.1", "--plan", "demo"),
-    ]
-    for arguments in made:
-        await asyncio.to_thread(
-            subprocess.run, [command, *arguments], env=environment, check=True, input=b"Hello"
-        )
 
-    watching = await asyncio.create_subprocess_exec(
-        *(command, "watch", "piped.system", "--json"),
-        env=environment,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    assert watching.stdout is not None
-    first = json.loads(await watching.stdout.readline())
-    watching.send_signal(2)
-    _, complaint = await watching.communicate()
+    with subprocess.Popen(command, env=environment, stdout=PIPE, stderr=PIPE) as watching:
+        assert watching.stdout is not None
+        first = json.loads(watching.stdout.readline())
+        watching.send_signal(signal.SIGINT)
+        _, complaint = watching.communicate()
 
     assert (first["prompt"], first["ended"]) == ("piped.system", False)
     assert watching.returncode == 130

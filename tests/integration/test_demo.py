@@ -22,13 +22,14 @@ async def test_the_demo_ends_as_it_should_though_its_worker_is_killed_mid_bake(
         stderr=STDOUT,
     )
     lines: list[str] = []
+    killed = 0
     assert demo.stdout is not None
 
     async with asyncio.timeout(90):
         async for line in demo.stdout:
             lines.append(line.decode().rstrip())
-            if "10 % advance" in lines[-1]:
-                pid = int((tmp_path / ".rampart/demo/worker.pid").read_text())
+            if not killed and "10 % advance" in lines[-1]:
+                killed = pid = int((tmp_path / ".rampart/demo/worker.pid").read_text())
                 os.kill(pid, signal.SIGKILL)
         code = await demo.wait()
 

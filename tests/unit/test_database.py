@@ -35,12 +35,15 @@ async def test_nested_transactions_commit_together(database: Database) -> None:
 
 
 async def test_an_error_in_the_outer_transaction_undoes_the_inner_one(database: Database) -> None:
-    with pytest.raises(ZeroDivisionError):
+    async def fail_after_writing() -> None:
         async with database.transaction() as outer:
             async with database.transaction() as inner:
                 inner.add(row("a"))
             await outer.flush()
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail_after_writing()
 
     assert await names(database) == set()
 

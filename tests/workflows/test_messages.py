@@ -96,9 +96,8 @@ async def test_a_rollback_by_a_person_is_journalled_with_who_and_why(
     handle = await rehearsal.start()
     await rehearsal.sleep(DAY / 2)
 
-    answer = await handle.execute_update(
-        RolloutWorkflow.rollback, {"by": "ana", "reason": "complaints"}
-    )
+    order = {"by": "ana", "reason": "complaints"}
+    answer = await handle.execute_update("rollback", order, result_type=Answer)
     outcome = await handle.result()
 
     assert answer == Answer(said="rolling back")

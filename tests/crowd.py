@@ -1,0 +1,56 @@
+"""The real activities, with users who come just before each check, and faults on demand."""
+
+from temporalio import activity
+
+from activities.rollouts import Check, Ramp, RollBack, RolloutActivities
+from domain.errors import Unavailable
+from domain.judge import Verdict
+from domain.rollouts import RolloutManager
+from tests.house import House
+
+
+class Crowd(RolloutActivities):
+    """Hands of a rollout of 1.1.0 in a furnished house.
+
+    Attributes:
+        bad_from: From this check on, the candidate fails its users.
+        silent: Nobody comes.
+        failing: Activities by name, and how many more times each cannot reach the database.
+    """
+
+    def __init__(self, house: House) -> None:
+        super().__init__(RolloutManager(house.database), search_attributes=True)
+        self.house = house
+        self.bad_from = 10**9
+        self.silent = False
+        self.failing: dict[str, int] = {}
+
+    @activity.defn
+    async def check(self, order: Check) -> Verdict:
+        self._maybe_fail("check")
+        if not self.silent:
+            bad = order.number >= self.bad_from
+            await self.house.events("1.1.0", good=0 if bad else 120, bad=3000 if bad else 0)
+        return await super().check(order)
+
+    @activity.defn
+    async def ramp(self, order: Ramp) -> int:
+        self._maybe_fail("ramp")
+        return await super().ramp(order)
+
+    @activity.defn
+    async def roll_back(self, order: RollBack) -> None:
+        self._maybe_fail("roll_back")
+        await super().roll_back(order)
+
+    @activity.defn
+    async def read_back(self, rollout_id: str) -> list[str]:
+        if self.failing.get("read_back", 0) > 0:
+            self.failing["read_back"] -= 1
+            return ["production is 1.1.0, was 1.0.0"]
+        return await super().read_back(rollout_id)
+
+    def _maybe_fail(self, name: str) -> None:
+        if self.failing.get(name, 0) > 0:
+            self.failing[name] -= 1
+            raise Unavailable("database sqlite is unavailable: disk I/O error")

@@ -1,0 +1,53 @@
+"""Every history ever recorded still replays: rollouts survive a deployment of newer code.
+
+A test that fails here says that a running rollout would get stuck: guard the change by
+`workflow.patched`, or undo it; never re-record an old folder.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+from temporalio.client import WorkflowHistory
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Replayer
+from temporalio.workflow import NondeterminismError
+
+from tests.replay.record import HISTORIES, STORIES
+from worker import RUNNER
+from workflows.rollout import RolloutWorkflow
+
+RECORDED = sorted(HISTORIES.rglob("*.json"))
+
+
+def replayer() -> Replayer:
+    return Replayer(
+        workflows=[RolloutWorkflow],
+        data_converter=pydantic_data_converter,
+        workflow_runner=RUNNER,
+    )
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: f"{path.parent.name}/{path.stem}")
+async def test_a_recorded_rollout_still_replays(path: Path) -> None:
+    history = WorkflowHistory.from_json(path.stem, path.read_text())
+
+    await replayer().replay_workflow(history)
+
+
+def test_every_story_is_recorded_for_every_release() -> None:
+    releases = {path.parent for path in RECORDED}
+
+    assert releases
+    for release in releases:
+        recorded = {path.name.partition(".")[0] for path in release.glob("*.json")}
+        assert recorded >= {story.__name__ for story in STORIES}
+
+
+async def test_a_history_that_another_code_wrote_is_noticed() -> None:
+    path = next(path for path in RECORDED if path.name.startswith("promoted"))
+    events = json.loads(path.read_text())
+    text = json.dumps(events).replace('"name": "ramp"', '"name": "leap"')
+
+    with pytest.raises(NondeterminismError):
+        await replayer().replay_workflow(WorkflowHistory.from_json("changed", text))
