@@ -22,8 +22,9 @@ USERS = [f"user-{number}" for number in range(2_000)]
 class House:
     """A prompt `greeting.system` with 1.0.0 in production and 1.1.0 to roll out."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, name: str = "greeting") -> None:
         self.database = database
+        self.name = name
         self.versions = VersionManager(database)
         self.experiments = ABTestManager(database)
         self.metrics = MetricsCollector(database)
@@ -39,7 +40,7 @@ class House:
         self, number: str, status: VersionStatus = VersionStatus.ACTIVE
     ) -> PromptVersion:
         return await self.versions.create_version(
-            "greeting", "system", f"Hello {number}", number, status=status
+            self.name, "system", f"Hello {number}", number, status=status
         )
 
     async def put_in_production(self, number: str) -> None:
@@ -48,13 +49,13 @@ class House:
         await self.versions.update_status(found.version_id, VersionStatus.PRODUCTION)
 
     async def get(self, number: str) -> PromptVersion:
-        found = await self.versions.get_version("greeting", "system", number)
+        found = await self.versions.get_version(self.name, "system", number)
         assert found
         return found
 
     async def open(self, candidate: str = "1.1.0", key: str = "run-1") -> Rollout:
         request = RolloutRequest(
-            name="greeting", prompt_type="system", candidate=candidate, plan=preset("demo")
+            name=self.name, prompt_type="system", candidate=candidate, plan=preset("demo")
         )
         return await self.rollouts.open(request, key=key)
 
@@ -74,16 +75,16 @@ class House:
 
     async def share(self, number: str) -> float:
         """Return which part of the users gets the version now."""
-        snapshot = await self.routing.snapshot("greeting", "system")
+        snapshot = await self.routing.snapshot(self.name, "system")
         assert snapshot
         given = [snapshot.evaluate(user).version for user in USERS]
         return given.count(number) / len(given)
 
     async def facts(self) -> dict[str, object]:
         """Return all that a rollback has to restore."""
-        snapshot = await self.routing.snapshot("greeting", "system")
+        snapshot = await self.routing.snapshot(self.name, "system")
         assert snapshot
-        versions = await self.versions.list_versions("greeting", "system")
+        versions = await self.versions.list_versions(self.name, "system")
         return {
             "versions": {v.version: (v.status, v.tags) for v in versions},
             "served": {user: snapshot.evaluate(user).version for user in USERS[:200]},

@@ -29,7 +29,7 @@ async def test_a_killed_worker_is_started_again(stack: Stack) -> None:
 
     os.kill(killed, signal.SIGKILL)
     async with asyncio.timeout(10):
-        while stack.worker_pid == killed:  # noqa: ASYNC110  # another process
+        while stack.worker_pid == killed:  # another process
             await asyncio.sleep(0.05)
 
     assert int((stack.directory / "worker.pid").read_text()) == stack.worker_pid

@@ -1,0 +1,72 @@
+"""What a guide holds: fenced blocks, and in its consoles commands with what they print."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+GUIDES = ROOT / "docs" / "guides"
+DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "README.md", *sorted(GUIDES.glob("*.md")))
+LANGUAGES = ("python", "yaml", "json", "console", "text")
+
+FENCED = re.compile(r"^```(?P<language>[^\n]*)\n(?P<source>.*?)^```$", re.MULTILINE | re.DOTALL)
+NAMED = re.compile(r"# (?P<name>[\w-]+\.(py|yaml))\n")
+PROMPT = "$ "
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block. `where` is what an editor opens: the document and the line."""
+
+    where: str
+    language: str
+    source: str
+
+    @property
+    def file(self) -> str:
+        """The file that the reader is to save it in, when its first line names one."""
+        found = NAMED.match(self.source)
+        return found["name"] if found else ""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A line of a console, and what is shown beneath it."""
+
+    typed: str
+    shown: str
+
+
+def blocks(document: Path) -> Iterator[Block]:
+    """Return the blocks of a document, in order."""
+    text = document.read_text()
+    for found in FENCED.finditer(text):
+        line = text.count("\n", 0, found.start()) + 1
+        where = f"{document.relative_to(ROOT)}:{line}"
+        yield Block(where, found["language"], found["source"])
+
+
+def blocks_in(language: str) -> list[Block]:
+    """Return the blocks of every document that are in one language."""
+    found = [block for document in DOCUMENTS for block in blocks(document)]
+    return [block for block in found if block.language == language]
+
+
+def commands(block: Block) -> Iterator[Command]:
+    """Return the commands of a console; a backslash ends a line that goes on."""
+    joined = block.source.replace("\\\n", " ")
+    for part in joined.removeprefix(PROMPT).split(f"\n{PROMPT}"):
+        typed, _, shown = part.partition("\n")
+        yield Command(typed, shown)
+
+
+def shows(shown: str, printed: str) -> bool:
+    """Say whether a command printed what its guide shows; spacing is free, `...` is anything."""
+    pattern = re.escape(_even(shown)).replace(re.escape("..."), ".*")
+    return re.fullmatch(pattern, _even(printed), re.DOTALL) is not None
+
+
+def _even(text: str) -> str:
+    lines = (" ".join(line.split()) for line in text.splitlines())
+    return "\n".join(line for line in lines if line)

@@ -1,0 +1,137 @@
+"""Somebody who does what a guide says, in order, and looks whether it shows what happens."""
+
+import ast
+import asyncio
+import inspect
+import io
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from types import FunctionType, TracebackType
+from typing import Any, Self
+
+import cli
+from dev import Stack
+from domain.database import default_database
+from tests.guides.document import ROOT, Block, Command, blocks, commands, shows
+
+# What a test does not do again: it has a checkout, and a stack that is up.
+DONE = re.compile(r"(git|cd|make|docker|export|\.) |rampart (dev|demo|worker)\b")
+LOOKS = re.compile(
+    r"rampart (status|why|list|journal|version (list|show))\b"
+    r"|temporal workflow (list|count|describe|query)\b"
+)
+PATIENCE_S = 15.0  # until what is looked at is as shown: a reader is slower than a test
+LONGEST_S = 60.0
+
+
+class Reader:
+    """Types the commands of a guide, saves its files and runs its Python, in one directory."""
+
+    def __init__(self, stack: Stack, directory: Path) -> None:
+        self._stack = stack
+        self._directory = directory
+        self._names: dict[str, Any] = {}
+        self._runner = asyncio.Runner()
+        self._background: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        for process in self._background:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        self._runner.run(default_database().dispose())
+        self._runner.close()
+
+    def read(self, document: Path) -> None:
+        """Do all that the document says."""
+        for block in blocks(document):
+            if block.file:
+                (self._directory / block.file).write_text(block.source)
+            elif block.language == "python":
+                self._execute(block)
+            elif block.language == "console":
+                for command in commands(block):
+                    self._type(command, where=block.where)
+
+    def _execute(self, block: Block) -> None:
+        flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        code = compile(block.source, block.where, "exec", flags=flags)
+        result = FunctionType(code, self._names)()
+        if inspect.isawaitable(result):
+            self._runner.run(_awaited(result))
+
+    def _type(self, command: Command, *, where: str) -> None:
+        if DONE.match(command.typed):
+            _check(command.typed)
+        elif command.typed.endswith("&"):
+            self._leave_running(command.typed.removesuffix("&"))
+        else:
+            self._try(command, where=where)
+
+    def _leave_running(self, typed: str) -> None:
+        process = subprocess.Popen(shlex.split(typed), start_new_session=True)
+        self._background.append(process)
+
+    def _try(self, command: Command, *, where: str) -> None:
+        """Type it, and what only looks once more until it looks as shown."""
+        deadline = time.monotonic() + PATIENCE_S * bool(LOOKS.match(command.typed))
+        while True:
+            code, printed = self._run(command.typed)
+            if shows(command.shown, printed) if command.shown else code == 0:
+                return
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{where}: $ {command.typed}\n{printed}")
+            time.sleep(0.2)
+
+    def _run(self, typed: str) -> tuple[int, str]:
+        code, printed = _rampart(typed) if typed.startswith("rampart ") else _shell(typed)
+        told = {self._stack.ui: "http://127.0.0.1:8233", self._stack.address: "127.0.0.1:7233"}
+        for ours, usual in told.items():
+            printed = printed.replace(ours, usual)
+        return code, printed
+
+
+def _rampart(typed: str) -> tuple[int, str]:
+    """Run it in this process, which is ten times as fast."""
+    before, sys.argv = sys.argv, shlex.split(typed)
+    printed = io.StringIO()
+    try:
+        with redirect_stdout(printed), redirect_stderr(printed):
+            return cli.main(), printed.getvalue()
+    finally:
+        sys.argv = before
+
+
+def _shell(typed: str) -> tuple[int, str]:
+    done = subprocess.run(
+        ["sh", "-c", typed], capture_output=True, text=True, check=False, timeout=LONGEST_S
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def _check(typed: str) -> None:
+    """Look whether what is not run could be: the target, or the command and its options."""
+    words = shlex.split(typed)
+    if words[0] == "make":
+        assert f"\n{words[1]}:" in (ROOT / "Makefile").read_text(), typed
+    if words[0] == "rampart":
+        code, printed = _rampart(f"{typed} --help")
+        assert code == 0, f"{typed}: {printed}"
+
+
+async def _awaited(result: Any) -> None:
+    await result

@@ -1,0 +1,171 @@
+"""The guides are true: what they show is done here, block by block, on a real stack."""
+
+import asyncio
+import json
+import os
+import re
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from dev import Stack, free_port
+from domain.duration import spell
+from domain.plan import PRESETS, Guardrail, RolloutPlan, RolloutRequest, Stage
+from tests.guides.document import DOCUMENTS, GUIDES, LANGUAGES, ROOT, Block, blocks, blocks_in
+from tests.guides.reader import Reader
+from workflows.commands import Command
+from workflows.progress import ATTRIBUTES
+
+Stacks = Mapping[Path, Stack]
+LIVELY = [document for document in DOCUMENTS if any(blocks(document))]
+PLANS = (GUIDES / "plans.md").read_text()
+OPERATING = (GUIDES / "operating.md").read_text()
+
+
+def title(document: Path) -> str:
+    return str(document.relative_to(ROOT))
+
+
+def place(block: Block) -> str:
+    return block.where
+
+
+@pytest.fixture(scope="module")
+def stacks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stacks]:
+    """One stack per document, in a thread of their own: `rampart` runs in the main one."""
+    made = {
+        document: Stack(tmp_path_factory.mktemp(document.stem) / ".rampart", port=free_port())
+        for document in LIVELY
+    }
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    entered = [asyncio.run_coroutine_threadsafe(one.__aenter__(), loop) for one in made.values()]
+    try:
+        for each in entered:
+            each.result()
+        yield made
+    finally:
+        left = [asyncio.run_coroutine_threadsafe(one.__aexit__(), loop) for one in made.values()]
+        for each in left:
+            each.result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+@pytest.mark.parametrize("document", LIVELY, ids=title)
+def test_a_guide_does_what_it_says(
+    stacks: Stacks, document: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = stacks[document]
+    monkeypatch.chdir(stack.directory.parent)
+    binaries = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    given = {"RAMPART_OPERATOR": "ann", "PATH": binaries}
+    for name, value in (stack.variables() | given).items():
+        monkeypatch.setenv(name, value)
+
+    with Reader(stack, stack.directory.parent) as reader:
+        reader.read(document)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=title)
+def test_every_block_says_in_which_language_it_is(document: Path) -> None:
+    fences = re.findall(r"^\s*(?:```|~~~)", document.read_text(), re.MULTILINE)
+    found = list(blocks(document))
+
+    assert len(fences) == 2 * len(found)
+    assert [block.where for block in found if block.language not in LANGUAGES] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=title)
+def test_every_link_leads_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text())
+
+    assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("block", blocks_in("yaml"), ids=place)
+def test_every_plan_that_is_shown_is_one(block: Block) -> None:
+    assert RolloutPlan.parse(block.source).stages
+
+
+@pytest.mark.parametrize("block", blocks_in("json"), ids=place)
+def test_every_json_that_is_shown_is_a_request_or_a_command(block: Block) -> None:
+    given = json.loads(block.source)
+
+    read = RolloutRequest.parse(given) if "candidate" in given else Command.parse(given)
+
+    assert read.by or read.reason or isinstance(read, RolloutRequest)
+
+
+def test_every_file_that_is_to_be_saved_is_used() -> None:
+    for block in blocks_in("python") + blocks_in("yaml"):
+        document = ROOT / block.where.rpartition(":")[0]
+        assert document.read_text().count(block.file) > bool(block.file), block.where
+
+
+def rows(text: str, *, under: str) -> list[list[str]]:
+    """Return the cells of the first table beneath a heading, its head left out."""
+    section = re.split(r"^#+ ", text.split(f"# {under}\n")[1], flags=re.MULTILINE)[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_the_presets_are_those_of_the_code() -> None:
+    shown = rows(PLANS, under="Presets")
+
+    assert shown == [_preset(plan) for plan in PRESETS.values()]
+
+
+def _preset(plan: RolloutPlan) -> list[str]:
+    steps = [f"{stage.percent:g} % {spell(stage.bake)}" for stage in plan.stages]
+    checks = f"{spell(plan.check_min)} to {spell(plan.check_max)}"
+    return [f"`{plan.name}`", " → ".join(steps), checks, spell(plan.final_bake)]
+
+
+@pytest.mark.parametrize(
+    ("heading", "value"), [("Plan", RolloutPlan), ("Stage", Stage), ("Guardrail", Guardrail)]
+)
+def test_every_field_of_a_plan_is_explained(heading: str, value: type[BaseModel]) -> None:
+    shown = {row[0]: row[1] for row in rows(PLANS, under=heading)}
+
+    assert shown == {f"`{name}`": _default(field) for name, field in value.model_fields.items()}
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    given = field.default
+    if isinstance(given, tuple):
+        return "one, all defaults"
+    known = {bool: lambda: str(given).lower(), float: lambda: f"{given:g}"}
+    spelled = known[type(given)]() if type(given) in known else None
+    return spelled or (str(given) if isinstance(given, str | int) else spell(given))
+
+
+def test_every_variable_of_the_environment_is_explained() -> None:
+    read = re.findall(r'environ\.get\("(\w+)"', (ROOT / "settings.py").read_text())
+    shown = re.findall(r"`([A-Z_]+)`", " ".join(row[0] for row in rows(OPERATING, under="Settings")))
+
+    assert set(read) - {"USER"} <= set(shown)
+    assert {name for name in shown if name.startswith("RAMPART_")} <= set(read)
+
+
+@pytest.mark.parametrize("document", [GUIDES / "getting-started.md", GUIDES / "operating.md"])
+def test_the_columns_are_those_the_worker_registers(document: Path) -> None:
+    named = set(re.findall(r"\bRampart[A-Z]\w+", document.read_text()))
+
+    assert named == {key.name for key in ATTRIBUTES}
+
+
+def test_the_pins_in_the_readme_are_those_of_the_project() -> None:
+    pins = re.findall(r"`([\w-]+==[\d.]+)`", (ROOT / "README.md").read_text())
+
+    assert len(pins) == 2
+    assert [pin for pin in pins if f'"{pin}"' not in (ROOT / "pyproject.toml").read_text()] == []
