@@ -15,6 +15,8 @@ RUN uv sync --frozen --no-dev --no-install-project
 COPY domain/ domain/
 COPY activities/ activities/
 COPY workflows/ workflows/
+COPY terminal/ terminal/
+COPY embedded/ embedded/
 COPY *.py ./
 RUN uv sync --frozen --no-dev --no-editable
 

@@ -154,10 +154,8 @@ class Control:
         command = Command(reason=reason, by=by).model_dump(mode="json")
         try:
             async with asyncio.timeout(PATIENCE.total_seconds()):
-                answer: Answer = await handle.execute_update(
-                    verb.value, command, result_type=Answer
-                )
-                return answer
+                said: Answer = await handle.execute_update(verb, command, result_type=Answer)
+                return said
         except WorkflowUpdateFailedError as error:
             raise Refused(_innermost(error)) from error
         except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
@@ -190,10 +188,9 @@ class Control:
 
     async def _live(self, name: str, prompt_type: str) -> Handle:
         handle = await self._find(name, prompt_type)
-        if (await handle.describe()).status is not WorkflowExecutionStatus.RUNNING:
-            raise NoRollout(
-                f"no live rollout of {name}.{prompt_type}: {_where(await self._describe(handle))}"
-            )
+        found = await self._describe(handle)
+        if found.closed_at:
+            raise NoRollout(f"no live rollout of {name}.{prompt_type}: {_where(found)}")
         return handle
 
     async def _find(self, name: str, prompt_type: str) -> Handle:

@@ -35,27 +35,8 @@ async def claim(
     await _refuse_a_second(session, request)
     baseline = await _production(session, request)
     candidate = await _candidate(session, request, baseline=baseline)
-    row = RolloutRow(
-        id=str(uuid7()),
-        key=key,
-        workflow_id=workflow_id,
-        name=request.name,
-        prompt_type=request.prompt_type,
-        baseline_id=baseline.id,
-        candidate_id=candidate.id,
-        experiment_id=str(uuid7()),
-        plan=request.plan.model_dump(mode="json"),
-        before=Before(
-            baseline_status=baseline.status,
-            candidate_status=candidate.status,
-            experiment_id=previous,
-        ).model_dump(mode="json"),
-        status=RolloutStatus.LIVE.value,
-        epoch=0,
-        opened_at=datetime.now(UTC),
-        by=request.by,
-        reason=request.reason,
-    )
+    row = _row(request, baseline=baseline, candidate=candidate, previous=previous)
+    row.key, row.workflow_id = key, workflow_id
     await experiments.create_experiment(
         request.name,
         request.prompt_type,
@@ -72,6 +53,37 @@ async def claim(
     session.add(row)
     await session.flush()  # the journal refers to it
     return row
+
+
+def _row(
+    request: RolloutRequest,
+    *,
+    baseline: VersionRow,
+    candidate: VersionRow,
+    previous: str | None,
+) -> RolloutRow:
+    before = Before(
+        baseline_status=baseline.status,
+        candidate_status=candidate.status,
+        experiment_id=previous,
+    )
+    return RolloutRow(
+        id=str(uuid7()),
+        key="",
+        workflow_id="",
+        name=request.name,
+        prompt_type=request.prompt_type,
+        baseline_id=baseline.id,
+        candidate_id=candidate.id,
+        experiment_id=str(uuid7()),
+        plan=request.plan.model_dump(mode="json"),
+        before=before.model_dump(mode="json"),
+        status=RolloutStatus.LIVE.value,
+        epoch=0,
+        opened_at=datetime.now(UTC),
+        by=request.by,
+        reason=request.reason,
+    )
 
 
 def _prompt(request: RolloutRequest) -> str:

@@ -130,9 +130,8 @@ class RolloutPlan(Value):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.check_min > self.check_max:
-            raise ValueError(
-                f"check_min {self.check_min} is longer than check_max {self.check_max}"
-            )
+            least, most = spell(self.check_min), spell(self.check_max)
+            raise ValueError(f"check_min {least} is longer than check_max {most}")
         if len(self.stages) > 1 and self.stages[-2].percent >= 100 - self.holdback:
             raise ValueError(
                 f"holdback {self.holdback:g} leaves {100 - self.holdback:g} percent to the last"

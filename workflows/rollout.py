@@ -72,7 +72,9 @@ class RolloutWorkflow(RolloutMessages):
         info = workflow.info()
         order = Open(request=given, key=info.first_execution_run_id, workflow_id=info.workflow_id)
         try:
-            opened = await execution.execute(RolloutActivities.open_rollout, order, summary="open")
+            opened = await execution.execute(
+                RolloutActivities.open_rollout, order, summary="take the prompt"
+            )
         except ActivityError as error:
             kind = getattr(error.cause, "type", None)
             raise ApplicationError(execution.cause(error), type=kind, non_retryable=True) from error
@@ -86,17 +88,19 @@ class RolloutWorkflow(RolloutMessages):
             if self._state.final:
                 break
             await self._enter(self._state.stage + 1)
-        await self._do(RolloutActivities.complete, self._state.id, "complete")
+        await self._do(RolloutActivities.complete, self._state.id, "for everybody")
         return self._end(Phase.PROMOTED, Command(reason=self._state.verdict.reason))
 
     async def _enter(self, stage: int) -> None:
         """Ramp to the stage; past the last one, promote."""
         state = self._state
         if stage <= len(state.plan.stages):
-            said = f"ramp to {state.plan.stages[stage - 1].percent:g} %"
+            said = f"to {state.plan.stages[stage - 1].percent:g} %"
             epoch = await self._do(RolloutActivities.ramp, state.ramp_order(stage), said)
         else:
-            epoch = await self._do(RolloutActivities.promote, state.promote_order(), "promote")
+            epoch = await self._do(
+                RolloutActivities.promote, state.promote_order(), "to production"
+            )
         state.enter(stage, epoch=epoch, now=workflow.now())
 
     async def _bake(self) -> None:
@@ -145,7 +149,7 @@ class RolloutWorkflow(RolloutMessages):
         notes = self._state.notes
         while notes.lines:
             note = notes.first(self._state.id)
-            await self._do(RolloutActivities.note, note, f"journal: {note.kind}")
+            await self._do(RolloutActivities.note, note, f"{note.kind} by {note.by or 'somebody'}")
             notes.strike()
 
     async def _roll_back(self, command: Command) -> Outcome:
@@ -155,9 +159,9 @@ class RolloutWorkflow(RolloutMessages):
         pause = RESTORE_PAUSE
         while True:
             self._publication.publish(self._state)
-            await execution.execute(RolloutActivities.roll_back, order, summary="roll back")
+            await execution.execute(RolloutActivities.roll_back, order, summary=command.reason[:80])
             missing = await execution.execute(
-                RolloutActivities.read_back, order.rollout_id, summary="verify"
+                RolloutActivities.read_back, order.rollout_id, summary="is all as before?"
             )
             if not missing:
                 break

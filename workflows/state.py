@@ -175,8 +175,8 @@ class State(BaseModel):
             return "paused: the ramp holds, the guardrails stay on"
         if verb is Verb.RESUME:
             self.pause, self.since = None, now
-            left = max(self.step.bake - self.baked, timedelta(0)) if self.stage else timedelta(0)
-            return f"resumed: {spell(left)} of the bake are left"
+            left = (self.step.bake - self.baked).total_seconds() if self.stage else 0
+            return f"resumed: {spell(timedelta(seconds=max(round(left), 0)))} of the bake are left"
         if verb is Verb.PROMOTE:
             self.hurry = command
             return "promoted: it goes on after one more check, unless that finds harm"

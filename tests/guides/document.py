@@ -13,6 +13,7 @@ LANGUAGES = ("python", "yaml", "json", "console", "text")
 FENCED = re.compile(r"^```(?P<language>[^\n]*)\n(?P<source>.*?)^```$", re.MULTILINE | re.DOTALL)
 NAMED = re.compile(r"# (?P<name>[\w-]+\.(py|yaml))\n")
 PROMPT = "$ "
+ANYTHING = "..."
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,20 @@ def commands(block: Block) -> Iterator[Command]:
 
 
 def shows(shown: str, printed: str) -> bool:
-    """Say whether a command printed what its guide shows; spacing is free, `...` is anything."""
-    pattern = re.escape(_even(shown)).replace(re.escape("..."), ".*")
-    return re.fullmatch(pattern, _even(printed), re.DOTALL) is not None
+    """Say whether a command printed what its guide shows.
+
+    Spacing is free; `...` is anything within a line, and alone on its line any number of lines.
+    """
+    pattern = "".join(_pattern(line) for line in _even(shown))
+    return re.fullmatch(pattern, "".join(f"{line}\n" for line in _even(printed))) is not None
 
 
-def _even(text: str) -> str:
+def _pattern(line: str) -> str:
+    if line == ANYTHING:
+        return r"(?:[^\n]*\n)*"
+    return "[^\n]*".join(re.escape(part) for part in line.split(ANYTHING)) + r"\n"
+
+
+def _even(text: str) -> list[str]:
     lines = (" ".join(line.split()) for line in text.splitlines())
-    return "\n".join(line for line in lines if line)
+    return [line for line in lines if line]

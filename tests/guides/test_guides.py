@@ -6,8 +6,10 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
+from concurrent.futures import Future, wait
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 from pydantic import BaseModel
@@ -21,7 +23,8 @@ from tests.guides.reader import Reader
 from workflows.commands import Command
 from workflows.progress import ATTRIBUTES
 
-Stacks = Mapping[Path, Stack]
+Result = TypeVar("Result")
+Stacks = Mapping[Path, Future[Stack]]
 LIVELY = [document for document in DOCUMENTS if any(blocks(document))]
 PLANS = (GUIDES / "plans.md").read_text()
 OPERATING = (GUIDES / "operating.md").read_text()
@@ -37,33 +40,35 @@ def place(block: Block) -> str:
 
 @pytest.fixture(scope="module")
 def stacks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stacks]:
-    """One stack per document, in a thread of their own: `rampart` runs in the main one."""
+    """One stack per document, in a thread of their own, because `rampart` runs in the main one.
+
+    All start at once; a document waits for its own.
+    """
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    def begin(work: Coroutine[Any, Any, Result]) -> Future[Result]:
+        return asyncio.run_coroutine_threadsafe(work, loop)
+
     made = {
         document: Stack(tmp_path_factory.mktemp(document.stem) / ".rampart", port=free_port())
         for document in LIVELY
     }
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    entered = [asyncio.run_coroutine_threadsafe(one.__aenter__(), loop) for one in made.values()]
-    try:
-        for each in entered:
-            each.result()
-        yield made
-    finally:
-        left = [asyncio.run_coroutine_threadsafe(one.__aexit__(), loop) for one in made.values()]
-        for each in left:
-            each.result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+    started = {document: begin(stack.__aenter__()) for document, stack in made.items()}
+    yield started
+    wait(started.values())
+    wait([begin(stack.__aexit__()) for stack in made.values()])
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
 
 
 @pytest.mark.parametrize("document", LIVELY, ids=title)
 def test_a_guide_does_what_it_says(
     stacks: Stacks, document: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stack = stacks[document]
+    stack = stacks[document].result()
     monkeypatch.chdir(stack.directory.parent)
     binaries = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     given = {"RAMPART_OPERATOR": "ann", "PATH": binaries}
@@ -111,7 +116,7 @@ def test_every_file_that_is_to_be_saved_is_used() -> None:
 
 
 def rows(text: str, *, under: str) -> list[list[str]]:
-    """Return the cells of the first table beneath a heading, its head left out."""
+    """Return the cells of the table beneath a heading, its head left out."""
     section = re.split(r"^#+ ", text.split(f"# {under}\n")[1], flags=re.MULTILINE)[0]
     lines = [line for line in section.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
@@ -151,7 +156,8 @@ def _default(field: FieldInfo) -> str:
 
 def test_every_variable_of_the_environment_is_explained() -> None:
     read = re.findall(r'environ\.get\("(\w+)"', (ROOT / "settings.py").read_text())
-    shown = re.findall(r"`([A-Z_]+)`", " ".join(row[0] for row in rows(OPERATING, under="Settings")))
+    named = " ".join(row[0] for row in rows(OPERATING, under="Settings"))
+    shown = re.findall(r"`([A-Z_]+)`", named)
 
     assert set(read) - {"USER"} <= set(shown)
     assert {name for name in shown if name.startswith("RAMPART_")} <= set(read)

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-import child
-from child import Child, StackError
 from dev import HOST, Stack, free_port
+from embedded import child
+from embedded.child import Child, StackError
 from settings import child_environment
 
 

@@ -14,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
+from pydantic import JsonValue
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
@@ -90,10 +91,15 @@ async def record(client: Client, story: Callable[[Handle, Crowd], Awaitable[None
         await house.furnish()
         crowd = Crowd(house)
         async with build_worker(client, crowd, task_queue=story.__name__):
+            given: JsonValue = {
+                "name": "greeting",
+                "prompt_type": "system",
+                "candidate": "1.1.0",
+                "plan": PLAN.model_dump(mode="json"),
+            }
             handle = await client.start_workflow(
                 RolloutWorkflow.run,
-                {"name": "greeting", "prompt_type": "system", "candidate": "1.1.0"}
-                | {"plan": PLAN.model_dump(mode="json")},
+                given,
                 id=f"rollout/greeting.system/{uuid4()}",
                 task_queue=story.__name__,
             )

@@ -1,6 +1,7 @@
 """Database: transactions that join, tables that appear, servers that are not there."""
 
 import asyncio
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -8,14 +9,13 @@ from sqlmodel import select
 
 from domain.database import Database
 from domain.errors import InvalidValue, Unavailable
-from domain.prompts import instant
 from domain.tables import RoutingRow
+
+THEN = datetime(2026, 1, 2, 4, 4, 5, tzinfo=timezone(timedelta(hours=1)))
 
 
 def row(name: str) -> RoutingRow:
-    return RoutingRow(
-        name=name, prompt_type="system", epoch=1, changed_at=instant("2026-01-02T03:04:05")
-    )
+    return RoutingRow(name=name, prompt_type="system", epoch=1, changed_at=THEN)
 
 
 async def names(database: Database) -> set[str]:

@@ -7,14 +7,13 @@ from io import StringIO
 import pytest
 from rich.console import Console, RenderableType
 
-import screen
-import sheet
 from control import Description
 from domain.judge import Action, Reading, Standing, Verdict
 from domain.plan import preset
 from domain.prompts import PromptVersion
 from domain.record import Before, Decision, Kind, Rollout, RolloutStatus
-from picture import Arm, Picture
+from terminal import screen, sheet
+from terminal.picture import Arm, Picture
 from workflows.progress import Outcome, Progress
 from workflows.state import Phase
 

@@ -1,0 +1,187 @@
+"""`rampart …`: parses what is typed and prints what comes of it, nothing else.
+
+Exit codes: 0 done; 1 a watched rollout, or the demo, did not end well; 2 refused, wrong or
+unreachable, with one line on stderr; 130 interrupted.
+"""
+
+import asyncio
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+from terminal.catalog import plans, versions
+from terminal.console import Usage, carry_out, out, say, warn
+from terminal.steering import OPERATE, rollouts
+
+if TYPE_CHECKING:  # heavy, so commands import it when they run: `rampart --help` is quick
+    from dev import Stack
+
+WELCOME = """\
+rampart: durable rollouts on Temporal, watched and rolled back by themselves
+
+See it work:
+  rampart demo            one version is promoted, one is rolled back; under a minute
+
+Use it here:
+  rampart dev             Temporal, its web UI, a database and a worker, until Ctrl-C
+
+{next}
+
+All commands: rampart --help\
+"""
+NEXT = """\
+In another terminal:
+  rampart version create greeting.system --template "Hello" --tag production
+  rampart version create greeting.system --template "Hello, {user}"
+  rampart start greeting.system 1.0.1 --plan demo
+  rampart watch greeting.system\
+"""
+AFTERWARDS = """\
+In another terminal:
+  rampart list
+  rampart journal greeting.system
+  rampart version list\
+"""
+STARTING = "starting Temporal and a worker …"
+RUN = "Run"
+
+app = typer.Typer(
+    help="Durable rollouts on Temporal, watched and rolled back by themselves.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def welcome(context: typer.Context) -> None:
+    """Durable rollouts on Temporal, watched and rolled back by themselves."""
+    if context.invoked_subcommand is None:
+        say(WELCOME.replace("{next}", NEXT))
+
+
+@app.command(rich_help_panel=RUN)
+def demo(
+    *,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the stack up until Ctrl-C.")] = False,
+    seed: Annotated[int, typer.Option(help="Of the simulated users.")] = 1,
+) -> None:
+    """Watch a healthy version being promoted and a broken one rolled back, on a real stack."""
+    from dev import Stack, until_told
+    from embedded.demo import DIRECTORY, Demo
+
+    played = Demo(out, seed=seed)
+    stack = Stack(DIRECTORY, any_port=True, fresh=True, tell=played.tell)
+
+    async def play() -> None:
+        say(STARTING)
+        async with stack:
+            line = await played.play(stack)
+            if keep:
+                say(line)
+                await until_told(stack, ready=lambda: _introduce(stack, AFTERWARDS))
+        if not keep:
+            say(line)
+
+    carry_out(play())
+    if not played.went_well:
+        raise typer.Exit(1)
+
+
+@app.command(rich_help_panel=RUN)
+def dev(
+    *,
+    port: Annotated[int, typer.Option(help="Of the Temporal server.", min=1, max=65535)] = 7233,
+    ui_port: Annotated[
+        int | None, typer.Option(help="Of its UI; by default 1000 above.", min=1, max=65535)
+    ] = None,
+    directory: Annotated[
+        Path, typer.Option("--dir", help="Where databases and logs are kept.")
+    ] = Path(".rampart"),
+) -> None:
+    """Run Temporal, its web UI, a database and a worker here, until Ctrl-C."""
+    from dev import Stack, until_told
+    from settings import EMBEDDED_DATABASE, Settings
+
+    given = Settings.from_env().database_url
+    url = "" if given == EMBEDDED_DATABASE else given
+    stack = Stack(directory, port=port, ui_port=ui_port, database_url=url, tell=say)
+
+    async def serve() -> None:
+        say(STARTING)
+        async with stack:
+            await until_told(stack, ready=lambda: _introduce(stack, NEXT))
+            say("stopping …")
+
+    carry_out(serve())
+
+
+@app.command(rich_help_panel=RUN)
+def worker() -> None:
+    """Run one worker; in production, as many as you like."""
+    import logging
+
+    from settings import Settings
+    from worker import run
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    carry_out(run(Settings.from_env()))
+
+
+app.add_typer(versions, name="version", rich_help_panel=OPERATE)
+app.add_typer(plans, name="plan", rich_help_panel=OPERATE)
+app.add_typer(rollouts)
+
+
+def _introduce(stack: "Stack", following: str) -> None:
+    """Say where everything is, and what to type next."""
+    say(f"Temporal   {stack.address}")
+    say(f"UI         {stack.ui}")
+    say(f"database   {stack.database_url}")
+    say(f"worker     pid {stack.worker_pid}, started again when it dies")
+    say(f"logs       {stack.directory}/temporal.log, worker.log")
+    say("")
+    head, *commands = following.splitlines()
+    variables = {} if stack.is_default else stack.variables()
+    exports = [f"  export {name}={shlex.quote(value)}" for name, value in variables.items()]
+    for line in (head, *exports, *commands, "", "Ctrl-C ends it."):
+        say(line)
+
+
+def main() -> int:
+    """Run the command line; return its exit code. No error ends in a traceback."""
+    try:
+        return int(app(standalone_mode=False) or 0)
+    except TyperException as error:
+        warn(_usage(error))
+    except KeyboardInterrupt:
+        return 130
+    except asyncio.CancelledError:
+        return 143
+    except _told_in_a_line() as error:
+        warn(str(error))
+    return 2
+
+
+def _told_in_a_line() -> tuple[type[Exception], ...]:
+    """Return what is expected to go wrong; asked, and loaded, only when something has."""
+    from domain.errors import RampartError
+
+    return (RampartError, Usage, OSError)
+
+
+def _usage(error: TyperException) -> str:
+    """Return what was wrong with what was typed, and where to read how it is typed."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "rampart"
+    message = error.format_message().rstrip(".")
+    return f"{message[:1].lower()}{message[1:]} (see `{command} --help`)"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

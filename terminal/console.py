@@ -1,0 +1,92 @@
+"""How the command line speaks: two streams, one line per error, and how it leaves an event loop."""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rich.console import Console
+
+SETTLE_S = 0.05  # leaving at once after Temporal work can crash the interpreter: sdk-python#300
+PIPED_WIDTH = 200  # of tables that no terminal limits
+
+Result = TypeVar("Result")
+
+
+class Usage(Exception):
+    """What was typed cannot be meant."""
+
+
+def _console(*, stderr: bool) -> Console:
+    """Take texts as they are: a template may well hold `[bold]` or `:smile:`."""
+    terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    width = None if terminal else PIPED_WIDTH
+    return Console(stderr=stderr, markup=False, emoji=False, highlight=False, width=width)
+
+
+out = _console(stderr=False)
+err = _console(stderr=True)
+
+
+def say(line: str) -> None:
+    """Print one line, however long."""
+    out.print(line, soft_wrap=True)
+
+
+def warn(line: str) -> None:
+    """Print one line where errors go."""
+    err.print(f"rampart: {' '.join(line.split())}", soft_wrap=True)
+
+
+def say_json(value: object) -> None:
+    """Print JSON: indented for a reader, one line for a pipe."""
+    indent = 2 if out.is_terminal else None
+    out.print(json.dumps(value, ensure_ascii=False, indent=indent), soft_wrap=True)
+
+
+def carry_out(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run to the end, or until SIGINT, SIGTERM or SIGHUP cancel it.
+
+    Raises:
+        KeyboardInterrupt, asyncio.CancelledError: By these signals, once all is cleaned up.
+    """
+    return asyncio.run(_settled(work))
+
+
+async def _settled(work: Coroutine[Any, Any, Result]) -> Result:
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, lambda: task.cancel() if task else None)
+    try:
+        return await work
+    finally:
+        await asyncio.sleep(SETTLE_S)
+
+
+def prompt_of(text: str) -> tuple[str, str]:
+    """Return name and type of a flag key.
+
+    Raises:
+        Usage: It is none.
+    """
+    name, _, prompt_type = text.rpartition(".")
+    if not (name and prompt_type):
+        raise Usage(f"PROMPT must be <name>.<prompt_type>, such as greeting.system, got {text!r}")
+    return name, prompt_type
+
+
+def text_of(file: str) -> str:
+    """Return what a file holds; `-` is what is piped in.
+
+    Raises:
+        Usage: It cannot be read.
+    """
+    try:
+        return sys.stdin.read() if file == "-" else Path(file).read_text()
+    except OSError as error:
+        raise Usage(f"cannot read {file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise Usage(f"cannot read {file}: it is not UTF-8 text") from error

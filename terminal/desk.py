@@ -1,0 +1,143 @@
+"""What an operator's command works with: Temporal, the database, and who is asking."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from control import Control, Description, NoRollout, Unreachable, connect
+from domain.database import Database
+from domain.plan import RolloutRequest
+from domain.record import Decision
+from domain.rollouts import RolloutManager
+from domain.versions import VersionManager
+from settings import Settings
+from terminal import watch
+from terminal.picture import Picture, Viewer
+from terminal.watch import Show
+from workflows.commands import Verb
+
+LOCAL = ("localhost", "127.0.0.1")
+UI_OFFSET = 1000  # Temporal's dev server puts its UI 1000 ports above itself
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Desk:
+    """Open connections. `ui` is Temporal's web UI; empty when it is not known."""
+
+    settings: Settings
+    control: Control
+    database: Database
+    viewer: Viewer
+    ui: str
+
+
+@asynccontextmanager
+async def at_desk() -> AsyncIterator[Desk]:
+    """Connect to Temporal and the database of the settings.
+
+    Raises:
+        Unreachable, Unavailable: One of them does not answer.
+    """
+    settings = Settings.from_env()
+    async with storage() as database:
+        client = await connect()
+        ui = settings.ui_url or _local_ui(client)
+        queue = settings.task_queue
+        try:
+            yield Desk(
+                settings=settings,
+                control=Control(client, task_queue=queue),
+                database=database,
+                viewer=Viewer(client, database, queue=queue, ui=ui),
+                ui=ui,
+            )
+        except RPCError as error:
+            raise Unreachable(f"Temporal does not answer: {error.message}") from error
+
+
+@asynccontextmanager
+async def storage() -> AsyncIterator[Database]:
+    """Open the database of the settings.
+
+    Raises:
+        Unavailable: It does not answer; asked now, before anything is begun elsewhere.
+    """
+    database = Database(Settings.from_env().database_url)
+    try:
+        async with database.transaction():
+            pass
+        yield database
+    finally:
+        await database.dispose()
+
+
+async def start(request: RolloutRequest) -> Picture:
+    """Start a rollout and return how it stands once it is open."""
+    async with at_desk() as desk:
+        await desk.control.start(request)
+        return await desk.viewer.look(request.name, request.prompt_type)
+
+
+async def order(verb: Verb, name: str, prompt_type: str, *, reason: str, by: str) -> str:
+    """Send a verb to the live rollout and return its answer.
+
+    Raises:
+        NoRollout: There is none; where production can be reverted instead, it says how.
+    """
+    async with at_desk() as desk:
+        try:
+            answer = await desk.control.order(verb, name, prompt_type, reason=reason, by=by)
+        except NoRollout as error:
+            hint = await _instead(desk.database, name, prompt_type) if verb is Verb.ROLLBACK else ""
+            raise NoRollout(f"{error}{hint}") from error
+        return answer.said
+
+
+async def look(name: str, prompt_type: str) -> Picture:
+    """Return the prompt's live rollout, else its latest."""
+    async with at_desk() as desk:
+        return await desk.viewer.look(name, prompt_type)
+
+
+async def follow(name: str, prompt_type: str, *, show: Show) -> Picture:
+    """Show the prompt's rollout until it has ended; return the last picture."""
+    async with at_desk() as desk:
+        return await watch.follow(desk.viewer, name, prompt_type, show=show)
+
+
+async def every_rollout() -> list[Description]:
+    """Return rollouts, the latest first, as Temporal's lists know them."""
+    async with at_desk() as desk:
+        return await desk.control.list()
+
+
+async def decisions(name: str, prompt_type: str) -> Sequence[Decision]:
+    """Return the journal of the prompt's latest rollout; the database alone is asked.
+
+    Raises:
+        NoRollout: It never had one.
+    """
+    async with storage() as database:
+        manager = RolloutManager(database)
+        for latest in await manager.list(name, prompt_type, limit=1):
+            return await manager.decisions(latest.id)
+    raise NoRollout(f"no rollout of {name}.{prompt_type} is known: start one with `rampart start`")
+
+
+async def _instead(database: Database, name: str, prompt_type: str) -> str:
+    """Name the command that changes production without a rollout, if it would."""
+    moves = await VersionManager(database).tag_history(name, prompt_type)
+    if len({move.version_id for move in moves if move.version_id}) < 2:
+        return ""
+    return (
+        "; to return production to the version before, use"
+        f" `rampart version revert {name}.{prompt_type}`"
+    )
+
+
+def _local_ui(client: Client) -> str:
+    host, _, port = client.service_client.config.target_host.partition(":")
+    return f"http://{host}:{int(port) + UI_OFFSET}" if host in LOCAL and port.isdigit() else ""

@@ -1,0 +1,61 @@
+"""Versions and plans as people see them in a terminal. Pure, as `screen` is."""
+
+from collections.abc import Iterable
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from domain.duration import spell
+from domain.plan import RolloutPlan
+from domain.prompts import PromptVersion
+from terminal.screen import bar, rows
+
+
+def versions(prompt: str, found: Iterable[PromptVersion]) -> Table:
+    """Return the versions of a prompt as a table, one line each."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in (prompt, "status", "tags", "made (UTC)", "template"):
+        table.add_column(name, no_wrap=name in {prompt, "status"})
+    table.columns[-1].overflow, table.columns[-1].no_wrap = "ellipsis", True
+    for one in found:
+        made = f"{one.created_at:%Y-%m-%d %H:%M}"
+        table.add_row(one.version, one.status.value, ", ".join(one.tags), made, _flat(one.template))
+    return table
+
+
+def version(one: PromptVersion) -> RenderableType:
+    """Return all of a version."""
+    table = rows()
+    table.add_row("status", one.status.value)
+    table.add_row("tags", ", ".join(one.tags) or "none")
+    table.add_row(
+        "made", f"{one.created_at:%Y-%m-%d %H:%M:%S} UTC by {one.created_by or 'somebody'}"
+    )
+    table.add_row("id", one.version_id)
+    table.add_row("template", Text(one.template))
+    return Group(Text(f"{one.name}.{one.prompt_type} {one.version}", style="bold"), "", table)
+
+
+def plan(shown: RolloutPlan) -> RenderableType:
+    """Return a plan as a person would explain it."""
+    table = rows()
+    for number, stage in enumerate(shown.stages, 1):
+        gate = ", then wait for an approval" if stage.approval else ""
+        kept = stage.percent - shown.share_at(number)
+        held = f" (but {kept:g} % held back)" if kept else ""
+        what = f"{bar(stage.percent, 20)} {stage.percent:g} % for {spell(stage.bake)}{held}{gate}"
+        table.add_row(f"stage {number}", what)
+    table.add_row("afterwards", f"watched at 100 % for {spell(shown.final_bake)}")
+    for guardrail in shown.guardrails:
+        table.add_row(
+            "guardrail",
+            f"{guardrail.metric.value} ≥ {guardrail.target:.1%} goes on, < {guardrail.floor:.1%}"
+            f" rolls back, each with more than {guardrail.min_events} events",
+        )
+    table.add_row("checks", f"every {spell(shown.check_min)}, slowing to {spell(shown.check_max)}")
+    return Group(Text(f"plan {shown.name}", style="bold"), "", table)
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,192 @@
+"""`rampart start`, `pause`, `rollback`, `status`, `watch`, `why` …: one rollout, from outside."""
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from terminal.catalog import AsJson, By, Prompt, Reason, operator, read_plan
+from terminal.console import carry_out, out, prompt_of, say, say_json, warn
+
+if TYPE_CHECKING:  # heavy, so commands import it when they run: `rampart --help` is quick
+    from pydantic import JsonValue
+
+    from domain.plan import RolloutRequest
+    from terminal.picture import Picture
+
+OPERATE, LOOK = "Roll out", "Look"
+
+rollouts = typer.Typer()
+
+
+@rollouts.command(rich_help_panel=OPERATE)
+def start(
+    prompt: Prompt,
+    candidate: Annotated[str, typer.Argument(metavar="CANDIDATE", help="Its number, x.y.z.")],
+    *,
+    plan: Annotated[
+        str, typer.Option(help="A preset's name, or a YAML or JSON file.")
+    ] = "standard",
+    reason: Reason = "",
+    by: By = "",
+    watch: Annotated[bool, typer.Option("--watch", help="Follow it to its end.")] = False,
+) -> None:
+    """Start to replace the version in production by CANDIDATE."""
+    from domain.plan import RolloutRequest
+
+    name, prompt_type = prompt_of(prompt)
+    request: dict[str, JsonValue] = {
+        "name": name,
+        "prompt_type": prompt_type,
+        "candidate": candidate,
+        "plan": read_plan(plan).model_dump(mode="json"),
+        "by": operator(by),
+        "reason": reason,
+    }
+    _start(RolloutRequest.parse(request))
+    if watch:
+        _follow(prompt, as_json=False)
+
+
+@rollouts.command(rich_help_panel=OPERATE)
+def pause(prompt: Prompt, *, reason: Reason = "", by: By = "") -> None:
+    """Hold the ramp; the guardrails stay on."""
+    _order("pause", prompt, reason=reason, by=by)
+
+
+@rollouts.command(rich_help_panel=OPERATE)
+def resume(prompt: Prompt, *, reason: Reason = "", by: By = "") -> None:
+    """Let a paused rollout go on."""
+    _order("resume", prompt, reason=reason, by=by)
+
+
+@rollouts.command(rich_help_panel=OPERATE)
+def promote(prompt: Prompt, *, reason: Reason = "", by: By = "") -> None:
+    """Go on to the next stage after one more check, without the rest of the bake."""
+    _order("promote", prompt, reason=reason, by=by)
+
+
+@rollouts.command(rich_help_panel=OPERATE)
+def approve(prompt: Prompt, *, reason: Reason = "", by: By = "") -> None:
+    """Open the gate of a stage that waits for an approval."""
+    _order("approve", prompt, reason=reason, by=by)
+
+
+@rollouts.command(rich_help_panel=OPERATE)
+def rollback(prompt: Prompt, *, reason: Reason = "", by: By = "") -> None:
+    """Return every user to the version before, now and for good."""
+    _order("rollback", prompt, reason=reason, by=by)
+
+
+@rollouts.command(rich_help_panel=LOOK)
+def status(prompt: Prompt, *, as_json: AsJson = False) -> None:
+    """Show where the latest rollout of a prompt stands."""
+    picture = _look(prompt)
+    if as_json:
+        say_json(picture.to_json())
+        return
+    from terminal import screen
+
+    out.print(screen.draw(picture))
+
+
+@rollouts.command(rich_help_panel=LOOK)
+def watch(prompt: Prompt, *, as_json: AsJson = False) -> None:
+    """Follow a rollout to its end: exit 0 if it was promoted, 1 if not. Ctrl-C leaves it alone."""
+    _follow(prompt, as_json=as_json)
+
+
+@rollouts.command(rich_help_panel=LOOK)
+def why(prompt: Prompt, *, as_json: AsJson = False) -> None:
+    """Say what a rollout waits for, until when, on what grounds, and what is in its way."""
+    picture = _look(prompt)
+    if as_json:
+        say_json(picture.to_json())
+        return
+    from terminal import screen
+
+    out.print(screen.why(picture))
+
+
+@rollouts.command(rich_help_panel=LOOK)
+def journal(prompt: Prompt, *, as_json: AsJson = False) -> None:
+    """Show every decision of the latest rollout of a prompt, and its reason."""
+    from terminal.desk import decisions
+
+    found = carry_out(decisions(*prompt_of(prompt)))
+    if as_json:
+        say_json([decision.model_dump(mode="json") for decision in found])
+        return
+    from terminal import screen
+
+    out.print(screen.journal(found))
+
+
+@rollouts.command("list", rich_help_panel=LOOK)
+def list_(*, as_json: AsJson = False) -> None:
+    """List rollouts, live and ended, the latest first."""
+    from terminal.desk import every_rollout
+
+    found = carry_out(every_rollout())
+    from terminal import screen
+
+    if as_json:
+        say_json([screen.listed(one) for one in found])
+    elif found:
+        out.print(screen.listing(found))
+    else:
+        say("no rollouts yet: start one with `rampart start PROMPT CANDIDATE`")
+
+
+def _start(request: "RolloutRequest") -> None:
+    from terminal.desk import start
+
+    opened = carry_out(start(request))
+    shown = opened.progress
+    prompt = f"{request.name}.{request.prompt_type}"
+    say(
+        f"started {prompt}: {shown.baseline or '?'} → {request.candidate}, plan {request.plan.name}"
+    )
+    say(f"  id      {shown.rollout_id or opened.description.workflow_id}")
+    if not opened.answers:
+        say("  but     no worker answers: it begins as soon as there is one (`rampart worker`)")
+    if opened.link:
+        say(f"  UI      {opened.link}")
+    say(f"  follow  rampart watch {prompt}")
+
+
+def _order(verb: str, prompt: str, *, reason: str, by: str) -> None:
+    from terminal.desk import order
+    from workflows.commands import Verb
+
+    name, prompt_type = prompt_of(prompt)
+    said = order(Verb(verb), name, prompt_type, reason=reason, by=operator(by))
+    say(f"{prompt}: {carry_out(said)}")
+
+
+def _look(prompt: str) -> "Picture":
+    from terminal.desk import look
+
+    return carry_out(look(*prompt_of(prompt)))
+
+
+def _follow(prompt: str, *, as_json: bool) -> None:
+    from terminal import screen
+    from terminal.desk import follow
+    from terminal.watch import JsonLines, Lines, Moving, Show
+
+    name, prompt_type = prompt_of(prompt)
+    with ExitStack() as drawn:
+        show: Show = JsonLines() if as_json else Lines(out)
+        if out.is_terminal and not as_json:
+            show = drawn.enter_context(Moving(out))
+        try:
+            last = carry_out(follow(name, prompt_type, show=show))
+        except KeyboardInterrupt:
+            drawn.close()
+            warn(f"no longer watching; the rollout of {prompt} goes on without you")
+            raise
+    if not as_json:
+        say(f"{prompt} {screen.ending(last)}")
+    if not last.promoted:
+        raise typer.Exit(1)
