@@ -32,7 +32,7 @@ dev: $(STAMP) ## Temporal with its web UI, a database and a worker, until Ctrl-C
 	@$(VENV)/bin/rampart dev $(ARGS)
 
 test: $(STAMP) ## the test suite; one test: make test ARGS="-k name"
-	@$(RUN) pytest $(ARGS)
+	@$(RUN) pytest --numprocesses 3 --dist loadfile $(ARGS)
 
 check: lint types test ## what a change must pass
 

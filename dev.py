@@ -24,7 +24,7 @@ from temporalio.service import RPCError
 
 from embedded.child import Child, StackError, Tell, end_leftover, first_of
 from settings import Settings, child_environment
-from workflows.progress import ATTRIBUTES
+from workflows.publication import ATTRIBUTES
 
 HOST = "127.0.0.1"
 PORT = 7233

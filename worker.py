@@ -18,7 +18,7 @@ from control import connect
 from domain.database import Database
 from domain.rollouts import RolloutManager
 from settings import Settings
-from workflows.progress import ATTRIBUTES
+from workflows.publication import ATTRIBUTES
 from workflows.rollout import RolloutWorkflow
 
 logger = logging.getLogger(__name__)

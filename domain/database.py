@@ -10,7 +10,16 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import (
+    DBAPIError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    SQLAlchemyError,
+)
+from sqlalchemy.exc import (
+    TimeoutError as PoolTimeout,
+)
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -19,6 +28,8 @@ from domain import tables  # noqa: F401  # fills SQLModel.metadata
 from domain.errors import InvalidValue, Unavailable
 from settings import Settings
 
+# Not the statement's fault: no server, no disk, a lock or a connection that took too long.
+LOST = (OperationalError, InterfaceError, InternalError, PoolTimeout)
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 BUSY_TIMEOUT_MS = 5_000  # how long a writer waits for SQLite's lock before it is `Unavailable`
 SCHEMA_LOCK = 0x72616D70  # "ramp": one process creates the tables, the others wait
@@ -68,7 +79,7 @@ class Database:
                     yield session
                 finally:
                     self._current.reset(token)
-        except (OperationalError, InterfaceError) as error:
+        except LOST as error:
             raise self._unavailable(error) from error
 
     async def dispose(self) -> None:

@@ -1,23 +1,13 @@
-"""What people see of a rollout: the answer to the query, the page in Temporal's UI, the columns."""
+"""Where a rollout stands and how it ended: what queries answer and workflows return."""
 
-from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict
-from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
 from domain.duration import spell
 from domain.judge import Verdict
 from workflows.commands import Command
 from workflows.state import Phase, State
-
-PROMPT = SearchAttributeKey.for_keyword("RampartPrompt")
-STAGE = SearchAttributeKey.for_int("RampartStage")
-PERCENT = SearchAttributeKey.for_float("RampartPercent")
-VERDICT = SearchAttributeKey.for_keyword("RampartVerdict")
-ATTRIBUTES = (PROMPT, STAGE, PERCENT, VERDICT)
-BAR = 30  # characters
 
 
 class Progress(BaseModel):
@@ -125,43 +115,13 @@ def _waiting_for(state: State, *, now: datetime, due: datetime | None) -> str:
     if phase is Phase.RAMPING:
         return "the first ramp"
     if due is not None:
-        return f"{name} to bake until {_clock(due)}, then for the guardrails to agree"
+        return f"{name} to bake until {clock(due)}, then for the guardrails to agree"
     return f"the guardrails to agree; {name} has baked its {spell(state.step.bake)}"
 
 
-def _clock(instant: datetime) -> str:
+def clock(instant: datetime) -> str:
+    """Return an instant as all our pages write it."""
     return f"{instant:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def details(progress: Progress) -> str:
-    """Return the page in Temporal's UI (tab User Metadata): Markdown that it renders.
-
-    Code blocks, because its renderer shows neither pipe tables nor emoji.
-    """
-    if not progress.prompt:
-        return f"**{progress.phase}**: waiting for {progress.waiting_for}"
-    filled = round(progress.percent / 100 * BAR)
-    ramp = "█" * filled + "░" * (BAR - filled)
-    rows = [
-        ("ramp", f"{ramp} {progress.percent:g} %"),
-        ("stage", stage_of(progress)),
-        ("verdict", f"{progress.verdict.action} (check {progress.checks})"),
-        ("reason", progress.verdict.reason),
-        ("waits for", progress.waiting_for),
-    ]
-    if progress.next_check_at:
-        rows.append(("next check", _clock(progress.next_check_at)))
-    if progress.refused:
-        rows.append(("note", progress.refused))
-    head = f"**{progress.prompt}**: {progress.baseline} → {progress.candidate}, "
-    table = "\n".join(f"{name:<11} {value}" for name, value in rows)
-    return f"{head}**{progress.phase}**\n\n```\n{table}\n```\n\n{HELP}"
-
-
-HELP = (
-    "More Actions → Send a Signal: `pause`, `resume`, `promote`, `approve`, `rollback`;"
-    ' input is optional: `{"reason": "…", "by": "…"}`.'
-)
 
 
 def stage_of(progress: Progress) -> str:
@@ -172,27 +132,3 @@ def stage_of(progress: Progress) -> str:
     if progress.stage:
         steps[progress.stage - 1] = f"[{steps[progress.stage - 1]}]"
     return f"{progress.stage} of {len(steps)}: {' → '.join(steps)}"
-
-
-def memo(progress: Progress) -> dict[str, object]:
-    """Return what `temporal workflow describe` shows, also when no worker is alive."""
-    return {
-        "prompt": progress.prompt,
-        "change": f"{progress.baseline} → {progress.candidate}",
-        "phase": progress.phase.value,
-        "stage": stage_of(progress),
-        "percent": progress.percent,
-        "verdict": progress.verdict.action.value,
-        "reason": progress.verdict.reason,
-        "waiting_for": progress.waiting_for,
-    }
-
-
-def columns(progress: Progress) -> Sequence[SearchAttributeUpdate[Any]]:
-    """Return the typed search attributes: what lists are filtered and sorted by."""
-    return [
-        PROMPT.value_set(progress.prompt),
-        STAGE.value_set(progress.stage),
-        PERCENT.value_set(progress.percent),
-        VERDICT.value_set(progress.verdict.action.value),
-    ]

@@ -1,12 +1,23 @@
-"""Where a rollout's progress is published: Temporal's UI, its lists, its command line."""
+"""Where a rollout's progress is published: the page in Temporal's UI, its lists, its describe."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from textwrap import wrap
+from typing import Any
 
 from temporalio import workflow
+from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
-from workflows.progress import Progress, columns, details, memo
+from workflows.progress import Progress, clock, stage_of
 from workflows.state import State
 
+PROMPT = SearchAttributeKey.for_keyword("RampartPrompt")
+STAGE = SearchAttributeKey.for_int("RampartStage")
+PERCENT = SearchAttributeKey.for_float("RampartPercent")
+VERDICT = SearchAttributeKey.for_keyword("RampartVerdict")
+ATTRIBUTES = (PROMPT, STAGE, PERCENT, VERDICT)
+BAR = 30  # characters
+WIDTH = 60  # characters of a value: what a code block of the page shows
 MEMO_AGE = timedelta(hours=1)  # an update of the memo is an action: on changes, else this often
 
 
@@ -33,3 +44,64 @@ class Publication:
             if state.search_attributes:
                 workflow.upsert_search_attributes(columns(progress))
         return progress
+
+
+def details(progress: Progress) -> str:
+    """Return the page in Temporal's UI (tab User Metadata): Markdown that it renders.
+
+    Code blocks, because its renderer shows neither pipe tables nor emoji.
+    """
+    if not progress.prompt:
+        return f"**{progress.phase}**: waiting for {progress.waiting_for}"
+    filled = round(progress.percent / 100 * BAR)
+    ramp = "█" * filled + "░" * (BAR - filled)
+    rows = [
+        ("ramp", f"{ramp} {progress.percent:g} %"),
+        ("stage", stage_of(progress)),
+        ("verdict", f"{progress.verdict.action} (check {progress.checks})"),
+        ("reason", progress.verdict.reason),
+        ("waits for", progress.waiting_for),
+    ]
+    if progress.next_check_at:
+        rows.append(("next check", clock(progress.next_check_at)))
+    if progress.refused:
+        rows.append(("note", progress.refused))
+    head = f"**{progress.prompt}**: {progress.baseline} → {progress.candidate}, "
+    table = "\n".join(_row(name, value) for name, value in rows)
+    return f"{head}**{progress.phase}**\n\n```\n{table}\n```\n\n{HELP}"
+
+
+def _row(name: str, value: str) -> str:
+    """Return an aligned line; a long value goes on below itself, as the page does not wrap."""
+    first, *more = wrap(value.replace("`", "'"), WIDTH) or [""]
+    return "\n".join([f"{name:<11} {first}", *(f"{'':<11} {line}" for line in more)])
+
+
+HELP = (
+    "More Actions → Send a Signal: `pause`, `resume`, `promote`, `approve`, `rollback`;"
+    ' input is optional: `{"reason": "…", "by": "…"}`.'
+)
+
+
+def memo(progress: Progress) -> dict[str, object]:
+    """Return what `temporal workflow describe` shows, also when no worker is alive."""
+    return {
+        "prompt": progress.prompt,
+        "change": f"{progress.baseline} → {progress.candidate}",
+        "phase": progress.phase.value,
+        "stage": stage_of(progress),
+        "percent": progress.percent,
+        "verdict": progress.verdict.action.value,
+        "reason": progress.verdict.reason,
+        "waiting_for": progress.waiting_for,
+    }
+
+
+def columns(progress: Progress) -> Sequence[SearchAttributeUpdate[Any]]:
+    """Return the typed search attributes: what lists are filtered and sorted by."""
+    return [
+        PROMPT.value_set(progress.prompt),
+        STAGE.value_set(progress.stage),
+        PERCENT.value_set(progress.percent),
+        VERDICT.value_set(progress.verdict.action.value),
+    ]

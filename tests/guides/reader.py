@@ -1,13 +1,16 @@
-"""Somebody who does what a guide says, in order, and looks whether it shows what happens."""
+"""Somebody who does what a guide says, in order, and looks whether it shows what happens.
+
+`python -m tests.guides.reader DOCUMENT`, in an empty directory, with a stack in the environment.
+"""
 
 import ast
 import asyncio
+import faulthandler
 import inspect
 import io
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
 import time
@@ -17,26 +20,24 @@ from types import FunctionType, TracebackType
 from typing import Any, Self
 
 import cli
-from dev import Stack
 from domain.database import default_database
 from tests.guides.document import ROOT, Block, Command, blocks, commands, shows
 
-# What a test does not do again: it has a checkout, and a stack that is up.
-DONE = re.compile(r"(git|cd|make|docker|export|\.) |rampart (dev|demo|worker)\b")
+# What a test does not do: it has a checkout, and a stack that is up and that others use too.
+DONE = re.compile(r"(git|cd|make|docker|export|kill|\.) |rampart (dev|demo|worker)\b")
 LOOKS = re.compile(
     r"rampart (status|why|list|journal|version (list|show))\b"
     r"|temporal workflow (list|count|describe|query)\b"
 )
+USUAL = {"RAMPART_UI_URL": "http://127.0.0.1:8233", "TEMPORAL_ADDRESS": "127.0.0.1:7233"}
 PATIENCE_S = 15.0  # until what is looked at is as shown: a reader is slower than a test
-LONGEST_S = 60.0
+LONGEST_S = 60.0  # of a guide, or of one command
 
 
 class Reader:
-    """Types the commands of a guide, saves its files and runs its Python, in one directory."""
+    """Types the commands of a guide, saves its files and runs its Python, all where it stands."""
 
-    def __init__(self, stack: Stack, directory: Path) -> None:
-        self._stack = stack
-        self._directory = directory
+    def __init__(self) -> None:
         self._names: dict[str, Any] = {}
         self._runner = asyncio.Runner()
         self._background: list[subprocess.Popen[bytes]] = []
@@ -51,16 +52,16 @@ class Reader:
         _trace: TracebackType | None,
     ) -> None:
         for process in self._background:
-            os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
             process.wait()
-        self._runner.run(default_database().dispose())
+        self._runner.run(_clear_up())
         self._runner.close()
 
     def read(self, document: Path) -> None:
         """Do all that the document says."""
         for block in blocks(document):
             if block.file:
-                (self._directory / block.file).write_text(block.source)
+                Path(block.file).write_text(block.source)
             elif block.language == "python":
                 self._execute(block)
             elif block.language == "console":
@@ -83,26 +84,25 @@ class Reader:
             self._try(command, where=where)
 
     def _leave_running(self, typed: str) -> None:
-        process = subprocess.Popen(shlex.split(typed), start_new_session=True)
-        self._background.append(process)
+        self._background.append(subprocess.Popen(shlex.split(typed)))
 
     def _try(self, command: Command, *, where: str) -> None:
         """Type it, and what only looks once more until it looks as shown."""
         deadline = time.monotonic() + PATIENCE_S * bool(LOOKS.match(command.typed))
         while True:
-            code, printed = self._run(command.typed)
+            code, printed = _run(command.typed)
             if shows(command.shown, printed) if command.shown else code == 0:
                 return
             if time.monotonic() > deadline:
                 raise AssertionError(f"{where}: $ {command.typed}\n{printed}")
             time.sleep(0.2)
 
-    def _run(self, typed: str) -> tuple[int, str]:
-        code, printed = _rampart(typed) if typed.startswith("rampart ") else _shell(typed)
-        told = {self._stack.ui: "http://127.0.0.1:8233", self._stack.address: "127.0.0.1:7233"}
-        for ours, usual in told.items():
-            printed = printed.replace(ours, usual)
-        return code, printed
+
+def _run(typed: str) -> tuple[int, str]:
+    code, printed = _rampart(typed) if typed.startswith("rampart ") else _shell(typed)
+    for variable, usual in USUAL.items():
+        printed = printed.replace(os.environ[variable], usual)
+    return code, printed
 
 
 def _rampart(typed: str) -> tuple[int, str]:
@@ -133,5 +133,20 @@ def _check(typed: str) -> None:
         assert code == 0, f"{typed}: {printed}"
 
 
+async def _clear_up() -> None:
+    """End what a guide left running; a connection left open would keep this process alive."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+    await default_database().dispose()
+
+
 async def _awaited(result: Any) -> None:
     await result
+
+
+if __name__ == "__main__":
+    faulthandler.dump_traceback_later(LONGEST_S, exit=True)
+    with Reader() as reader:
+        reader.read(Path(sys.argv[1]))

@@ -4,27 +4,29 @@ import asyncio
 import json
 import os
 import re
+import signal
 import sys
-import threading
-from collections.abc import Coroutine, Iterator, Mapping
-from concurrent.futures import Future, wait
+from asyncio import create_subprocess_exec
+from asyncio.subprocess import PIPE, STDOUT
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
 
 import pytest
+import pytest_asyncio
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from dev import Stack, free_port
 from domain.duration import spell
 from domain.plan import PRESETS, Guardrail, RolloutPlan, RolloutRequest, Stage
+from settings import child_environment
 from tests.guides.document import DOCUMENTS, GUIDES, LANGUAGES, ROOT, Block, blocks, blocks_in
-from tests.guides.reader import Reader
 from workflows.commands import Command
-from workflows.progress import ATTRIBUTES
+from workflows.publication import ATTRIBUTES
 
-Result = TypeVar("Result")
-Stacks = Mapping[Path, Future[Stack]]
+Readers = Mapping[Path, asyncio.Task[str]]
 LIVELY = [document for document in DOCUMENTS if any(blocks(document))]
 PLANS = (GUIDES / "plans.md").read_text()
 OPERATING = (GUIDES / "operating.md").read_text()
@@ -38,45 +40,48 @@ def place(block: Block) -> str:
     return block.where
 
 
-@pytest.fixture(scope="module")
-def stacks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stacks]:
-    """One stack per document, in a thread of their own, because `rampart` runs in the main one.
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def readers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Readers]:
+    """One reader per document, all at once: most of their time they wait for a rollout.
 
-    All start at once; a document waits for its own.
+    They share a stack, so each document has prompts of its own.
     """
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
+    async with Stack(tmp_path_factory.mktemp("stack"), port=free_port()) as stack:
+        begun = {
+            document: asyncio.create_task(follow(document, stack, tmp_path_factory))
+            for document in LIVELY
+        }
+        yield begun
+        for task in begun.values():
+            task.cancel()
+        await asyncio.wait(begun.values())
 
-    def begin(work: Coroutine[Any, Any, Result]) -> Future[Result]:
-        return asyncio.run_coroutine_threadsafe(work, loop)
 
-    made = {
-        document: Stack(tmp_path_factory.mktemp(document.stem) / ".rampart", port=free_port())
-        for document in LIVELY
-    }
-    started = {document: begin(stack.__aenter__()) for document, stack in made.items()}
-    yield started
-    wait(started.values())
-    wait([begin(stack.__aexit__()) for stack in made.values()])
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
+async def follow(document: Path, stack: Stack, directories: pytest.TempPathFactory) -> str:
+    """Have a reader do what a document says; return what went wrong."""
+    binaries = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    ours = {"RAMPART_OPERATOR": "ann", "PATH": binaries, "PYTHONPATH": str(ROOT)}
+    reader = await create_subprocess_exec(
+        *(sys.executable, "-m", "tests.guides.reader", document),
+        cwd=directories.mktemp(document.stem),
+        env=child_environment(**stack.variables(), **ours),
+        stdout=PIPE,
+        stderr=STDOUT,
+        start_new_session=True,
+    )
+    try:
+        said, _ = await reader.communicate()
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(reader.pid, signal.SIGKILL)
+    return said.decode() if reader.returncode else ""
 
 
 @pytest.mark.parametrize("document", LIVELY, ids=title)
-def test_a_guide_does_what_it_says(
-    stacks: Stacks, document: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stack = stacks[document].result()
-    monkeypatch.chdir(stack.directory.parent)
-    binaries = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    given = {"RAMPART_OPERATOR": "ann", "PATH": binaries}
-    for name, value in (stack.variables() | given).items():
-        monkeypatch.setenv(name, value)
+async def test_a_guide_does_what_it_says(readers: Readers, document: Path) -> None:
+    went_wrong = await readers[document]
 
-    with Reader(stack, stack.directory.parent) as reader:
-        reader.read(document)
+    assert went_wrong == ""
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=title)
@@ -144,14 +149,16 @@ def test_every_field_of_a_plan_is_explained(heading: str, value: type[BaseModel]
 
 
 def _default(field: FieldInfo) -> str:
+    given = field.default
     if field.is_required():
         return "required"
-    given = field.default
     if isinstance(given, tuple):
         return "one, all defaults"
-    known = {bool: lambda: str(given).lower(), float: lambda: f"{given:g}"}
-    spelled = known[type(given)]() if type(given) in known else None
-    return spelled or (str(given) if isinstance(given, str | int) else spell(given))
+    if isinstance(given, bool):
+        return str(given).lower()
+    if isinstance(given, timedelta):
+        return spell(given)
+    return f"{given:g}" if isinstance(given, float) else str(given)
 
 
 def test_every_variable_of_the_environment_is_explained() -> None:

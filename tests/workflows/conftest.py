@@ -1,9 +1,11 @@
 """A server that skips time, and a rehearsal of a rollout on it with the real activities."""
 
 import shutil
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -23,6 +25,7 @@ from worker import build_worker, register_search_attributes
 from workflows.progress import Outcome, Progress
 from workflows.rollout import RolloutWorkflow
 
+BIN = str(Path(sys.executable).parent)  # where wheels put their programs
 DAY = timedelta(days=1)
 PLAN = RolloutPlan(
     stages=tuple(Stage(percent=percent, bake=DAY) for percent in (10, 50, 100)),
@@ -109,7 +112,7 @@ async def skipping() -> AsyncIterator[WorkflowEnvironment]:
     """A server on which days pass in milliseconds."""
     async with await WorkflowEnvironment.start_time_skipping(
         data_converter=pydantic_data_converter,
-        test_server_existing_path=shutil.which("temporal-test-server"),
+        test_server_existing_path=shutil.which("temporal-test-server", path=BIN),
     ) as env:
         assert await register_search_attributes(env.client)
         yield env

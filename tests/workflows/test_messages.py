@@ -10,6 +10,7 @@ from temporalio.exceptions import ApplicationError
 from domain.plan import Stage
 from domain.record import Kind
 from tests.workflows.conftest import DAY, PLAN, Handle, Rehearsal
+from workflows.commands import Verb
 from workflows.messages import Answer
 from workflows.rollout import RolloutWorkflow
 from workflows.state import Phase
@@ -220,3 +221,22 @@ async def test_the_plan_can_be_asked_for_with_presets_resolved(rehearsal: Rehear
 
     assert plan
     assert [stage.percent for stage in plan.stages] == [10, 50, 100]
+
+
+async def test_every_message_says_in_the_ui_what_it_does(rehearsal: Rehearsal) -> None:
+    handle = await rehearsal.start()
+
+    shown = await handle.query("__temporal_workflow_metadata")
+
+    told = [
+        {item.name: item.description for item in items if not item.name.startswith("__")}
+        for items in (
+            shown.definition.signal_definitions,
+            shown.definition.update_definitions,
+            shown.definition.query_definitions,
+        )
+    ]
+    verbs = {verb.value for verb in Verb}
+    assert told[0].keys() == told[1].keys() == verbs
+    assert told[2].keys() == {"progress", "plan"}
+    assert all(len(words) > 20 for kind in told for words in kind.values())

@@ -7,7 +7,7 @@ from temporalio.exceptions import ApplicationError
 
 from domain import VersionStatus
 from tests.workflows.conftest import Rehearsal
-from workflows.progress import ATTRIBUTES, PERCENT, PROMPT, STAGE, VERDICT
+from workflows.publication import ATTRIBUTES, PERCENT, PROMPT, STAGE, VERDICT
 from workflows.state import Phase
 
 GOOD: dict[str, JsonValue] = {
