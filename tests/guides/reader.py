@@ -14,13 +14,13 @@ import shlex
 import subprocess
 import sys
 import time
+import traceback
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from types import FunctionType, TracebackType
-from typing import Any, Self
+from types import FunctionType
+from typing import Any
 
 import cli
-from domain.database import default_database
 from tests.guides.document import ROOT, Block, Command, blocks, commands, shows
 
 # What a test does not do: it has a checkout, and a stack that is up and that others use too.
@@ -40,22 +40,6 @@ class Reader:
     def __init__(self) -> None:
         self._names: dict[str, Any] = {}
         self._runner = asyncio.Runner()
-        self._background: list[subprocess.Popen[bytes]] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
-        for process in self._background:
-            process.kill()
-            process.wait()
-        self._runner.run(_clear_up())
-        self._runner.close()
 
     def read(self, document: Path) -> None:
         """Do all that the document says."""
@@ -79,12 +63,9 @@ class Reader:
         if DONE.match(command.typed):
             _check(command.typed)
         elif command.typed.endswith("&"):
-            self._leave_running(command.typed.removesuffix("&"))
+            subprocess.Popen(shlex.split(command.typed.removesuffix("&")))
         else:
             self._try(command, where=where)
-
-    def _leave_running(self, typed: str) -> None:
-        self._background.append(subprocess.Popen(shlex.split(typed)))
 
     def _try(self, command: Command, *, where: str) -> None:
         """Type it, and what only looks once more until it looks as shown."""
@@ -133,20 +114,23 @@ def _check(typed: str) -> None:
         assert code == 0, f"{typed}: {printed}"
 
 
-async def _clear_up() -> None:
-    """End what a guide left running; a connection left open would keep this process alive."""
-    left = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in left:
-        task.cancel()
-    await asyncio.gather(*left, return_exceptions=True)
-    await default_database().dispose()
-
-
 async def _awaited(result: Any) -> None:
     await result
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """Read the document that is named, and print what went wrong."""
     faulthandler.dump_traceback_later(LONGEST_S, exit=True)
-    with Reader() as reader:
-        reader.read(Path(sys.argv[1]))
+    try:
+        Reader().read(Path(sys.argv[1]))
+    except BaseException:  # noqa: BLE001  # the process ends here, whatever it was
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    ended = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(ended)  # what a guide left running ends with it, and is not waited for

@@ -7,7 +7,6 @@ import re
 import signal
 import sys
 from asyncio import create_subprocess_exec
-from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from datetime import timedelta
@@ -61,27 +60,30 @@ async def follow(document: Path, stack: Stack, directories: pytest.TempPathFacto
     """Have a reader do what a document says; return what went wrong."""
     binaries = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     ours = {"RAMPART_OPERATOR": "ann", "PATH": binaries, "PYTHONPATH": str(ROOT)}
-    reader = await create_subprocess_exec(
-        *(sys.executable, "-m", "tests.guides.reader", document),
-        cwd=directories.mktemp(document.stem),
-        env=child_environment(**stack.variables(), **ours),
-        stdout=PIPE,
-        stderr=STDOUT,
-        start_new_session=True,
-    )
-    try:
-        said, _ = await reader.communicate()
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(reader.pid, signal.SIGKILL)
-    return said.decode() if reader.returncode else ""
+    directory = directories.mktemp(document.stem)
+    with (directory / "reader.log").open("w+b") as log:
+        reader = await create_subprocess_exec(
+            *(sys.executable, "-m", "tests.guides.reader", document),
+            cwd=directory,
+            env=child_environment(**stack.variables(), **ours),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        try:
+            code = await reader.wait()
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(reader.pid, signal.SIGKILL)
+    return (directory / "reader.log").read_text() if code else ""
 
 
 @pytest.mark.parametrize("document", LIVELY, ids=title)
 async def test_a_guide_does_what_it_says(readers: Readers, document: Path) -> None:
     went_wrong = await readers[document]
 
-    assert went_wrong == ""
+    if went_wrong:
+        pytest.fail(went_wrong, pytrace=False)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=title)

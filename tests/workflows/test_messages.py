@@ -197,7 +197,8 @@ async def test_an_update_that_cannot_be_followed_is_refused_with_the_reason(
 
     assert (await refusal(handle, verb)).startswith(why)
 
-    assert await rehearsal.progress(handle) == before
+    after = await rehearsal.progress(handle)
+    assert (after.phase, after.stage) == (before.phase, before.stage)
 
 
 async def test_a_garbled_update_is_refused_with_what_is_allowed(rehearsal: Rehearsal) -> None:
