@@ -157,7 +157,7 @@ class Control:
                 said: Answer = await handle.execute_update(verb, command, result_type=Answer)
                 return said
         except WorkflowUpdateFailedError as error:
-            raise Refused(_innermost(error)) from error
+            raise Refused(_said(error)) from error
         except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
             if verb is not Verb.ROLLBACK:
                 raise Unreachable(NO_WORKER) from error
@@ -268,7 +268,7 @@ async def _end(handle: Handle) -> tuple[Outcome | None, str]:
     try:
         return await handle.result(follow_runs=False), ""
     except WorkflowFailureError as error:
-        return None, _innermost(error)
+        return None, _said(error)
     except WorkflowContinuedAsNewError:
         return None, ""
 
@@ -289,9 +289,9 @@ def _where(found: Description) -> str:
     return f"{told.get('change')} is {told.get('phase')}, stage {told.get('stage')}"
 
 
-def _innermost(error: BaseException) -> str:
-    """Return the message of the failure that began it all."""
-    while error.__cause__ is not None:
+def _said(error: BaseException) -> str:
+    """Return what we said ourselves, else the message of the failure that began it all."""
+    while error.__cause__ is not None and not isinstance(error, ApplicationError):
         error = error.__cause__
     return error.message if isinstance(error, ApplicationError) else str(error)
 

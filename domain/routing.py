@@ -7,6 +7,7 @@ transaction ends.
 import asyncio
 from bisect import bisect_right
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Self
@@ -70,6 +71,7 @@ class Router:
         self._answers: dict[tuple[str, str], Answers] = {}
         self._stale = False
         self._task: asyncio.Task[None] | None = None
+        self._left = asyncio.Event()
 
     def assign(
         self, name: str, prompt_type: str, user_id: str, *, default: str | None = None
@@ -106,18 +108,22 @@ class Router:
 
     async def __aenter__(self) -> Self:
         await self.refresh()
+        self._left.clear()
         self._task = asyncio.create_task(self._keep_fresh())
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        """End between two refreshes: a cancelled one could pass for an outage, and be survived."""
+        self._left.set()
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await self._task
 
     async def _keep_fresh(self) -> None:
-        while True:
-            await asyncio.sleep(self._poll)
-            await self.refresh()
+        while not self._left.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._left.wait(), self._poll)
+            if not self._left.is_set():
+                await self.refresh()
 
     def _epoch(self, prompt: tuple[str, str]) -> int:
         held = self._snapshots.get(prompt)

@@ -3,7 +3,6 @@
 import asyncio
 import random
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Self
 
@@ -50,21 +49,22 @@ class Traffic:
         self._seed = seed
         self._sent = 0
         self._task: asyncio.Task[None] | None = None
+        self._left = asyncio.Event()
 
     async def __aenter__(self) -> Self:
+        self._left.clear()
         self._task = asyncio.create_task(self._send())
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._left.set()
         if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await self._task
 
     async def _send(self) -> None:
         clock = asyncio.get_running_loop().time
         due = clock()
-        while True:
+        while not self._left.is_set():
             uses = (self._use() for _ in range(round(PER_SECOND * TICK_S)))
             await self._report([use for use in uses if use is not None])
             due = max(due + TICK_S, clock())
@@ -90,7 +90,7 @@ class Traffic:
 
     async def _report(self, batch: list[MetricEvent]) -> None:
         """Report until it is counted: the ids of the events make repeating harmless."""
-        while batch:
+        while batch and not self._left.is_set():
             try:
                 await self._collector.record_events(batch)
             except Unavailable:

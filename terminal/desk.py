@@ -10,7 +10,7 @@ from temporalio.service import RPCError
 from control import Control, Description, NoRollout, Unreachable, connect
 from domain.database import Database
 from domain.plan import RolloutRequest
-from domain.record import Decision
+from domain.record import Decision, RolloutStatus
 from domain.rollouts import RolloutManager
 from domain.versions import VersionManager
 from settings import Settings
@@ -82,18 +82,33 @@ async def start(request: RolloutRequest) -> Picture:
 
 
 async def order(verb: Verb, name: str, prompt_type: str, *, reason: str, by: str) -> str:
-    """Send a verb to the live rollout and return its answer.
+    """Send a verb to the live rollout and return its answer; Temporal alone is asked.
 
     Raises:
         NoRollout: There is none; where production can be reverted instead, it says how.
     """
-    async with at_desk() as desk:
-        try:
-            answer = await desk.control.order(verb, name, prompt_type, reason=reason, by=by)
-        except NoRollout as error:
-            hint = await _instead(desk.database, name, prompt_type) if verb is Verb.ROLLBACK else ""
-            raise NoRollout(f"{error}{hint}") from error
-        return answer.said
+    control = Control(await connect(), task_queue=Settings.from_env().task_queue)
+    try:
+        return (await control.order(verb, name, prompt_type, reason=reason, by=by)).said
+    except NoRollout as error:
+        if verb is not Verb.ROLLBACK:
+            raise
+        async with storage() as database:
+            if await _roll_back_orphan(database, name, prompt_type, reason=reason, by=by):
+                return "rolled back in the database: its workflow was gone"
+            raise NoRollout(f"{error}{await _instead(database, name, prompt_type)}") from error
+
+
+async def _roll_back_orphan(
+    database: Database, name: str, prompt_type: str, *, reason: str, by: str
+) -> bool:
+    """Roll back a live rollout that no workflow looks after; say whether there was one."""
+    manager = RolloutManager(database)
+    for latest in await manager.list(name, prompt_type, limit=1):
+        if latest.status is RolloutStatus.LIVE:
+            await manager.roll_back(latest.id, reason=reason or "its workflow was gone", by=by)
+            return True
+    return False
 
 
 async def look(name: str, prompt_type: str) -> Picture:

@@ -189,7 +189,7 @@ def link_to(ui: str, namespace: str, *, told: Description) -> str:
 
 def _is_of(found: Rollout, told: Description) -> bool:
     """Say whether a record belongs to a workflow that does not name its record."""
-    if found.workflow_id != told.workflow_id or told.failure:
+    if found.workflow_id != told.workflow_id or told.status == "failed":
         return False
     if found.concluded_at is None:
         return told.closed_at is None or found.opened_at <= told.closed_at

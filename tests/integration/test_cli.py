@@ -1,5 +1,6 @@
 """The command line, against one embedded stack: the story of an operator, and what is refused."""
 
+import asyncio
 import json
 import signal
 import sqlite3
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from temporalio.client import Client
 
 import cli
 from dev import Stack, free_port
@@ -130,6 +132,42 @@ def test_a_rollback_without_a_rollout_names_the_command_that_reverts(rampart: Ra
         ("2.0.0", []),
         ("1.0.0", ["production"]),
     ]
+
+
+async def _terminate(address: str, workflow_id: str) -> None:
+    client = await Client.connect(address)
+    await client.get_workflow_handle(workflow_id).terminate()
+
+
+def test_a_rollout_whose_workflow_was_terminated_can_still_be_rolled_back(
+    rampart: Rampart, stack: Stack
+) -> None:
+    versions(rampart, "orphan.system", "1.0.0", "1.1.0")
+    rampart("start", "orphan.system", "1.1.0", "--plan", "standard")
+    asyncio.run(_terminate(stack.address, "rollout/orphan.system"))
+
+    rolled_back = rampart("rollback", "orphan.system", "--reason", "orphaned", "--by", "ana")
+    again = rampart("rollback", "orphan.system")
+    next_one = rampart("start", "orphan.system", "1.1.0", "--plan", "standard")
+
+    assert rolled_back.out == (
+        "orphan.system: rolled back in the database: its workflow was gone\n"
+    )
+    assert (again.code, "no live rollout of orphan.system" in again.err) == (2, True)
+    assert next_one.code == 0
+    rampart("rollback", "orphan.system")
+
+
+def test_a_rollback_needs_no_database_here(
+    rampart: Rampart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions(rampart, "blind.system", "1.0.0", "1.1.0")
+    rampart("start", "blind.system", "1.1.0", "--plan", "standard")
+    monkeypatch.setenv("RAMPART_DATABASE_URL", "postgresql://x@127.0.0.1:9/x")
+
+    rolled_back = rampart("rollback", "blind.system")
+
+    assert (rolled_back.code, rolled_back.out) == (0, "blind.system: rolling back\n")
 
 
 FILES = {

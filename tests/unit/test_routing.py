@@ -309,3 +309,9 @@ async def test_an_entered_router_keeps_itself_fresh_and_ends_cleanly(sqlite: Dat
         assert router.assign(*PROMPT, "ada").reason is Reason.DEFAULT
 
     assert asyncio.all_tasks() == tasks
+
+
+async def test_a_router_can_be_left_at_any_moment(sqlite: Database) -> None:
+    for pause in range(20):
+        async with asyncio.timeout(10), Router(sqlite, poll=timedelta(0)):
+            await asyncio.sleep(pause / 5000)
