@@ -39,8 +39,17 @@ Handle = WorkflowHandle[RolloutWorkflow, Outcome]
 class Rehearsal:
     """One rollout of 1.1.0 over 1.0.0 on the server that skips time."""
 
-    def __init__(self, env: WorkflowEnvironment, house: House, crowd: Crowd) -> None:
+    def __init__(
+        self,
+        env: WorkflowEnvironment,
+        house: House,
+        crowd: Crowd,
+        *,
+        step: timedelta = timedelta(hours=6),
+    ) -> None:
+        """Take where it plays; `step` is how long `until` waits between two looks."""
         self.env = env
+        self.step = step
         self.house = house
         self.crowd = crowd
         self.queue = f"queue-{uuid4()}"
@@ -84,11 +93,11 @@ class Rehearsal:
         return await handle.query(RolloutWorkflow.progress)
 
     async def until(self, handle: Handle, reached: Callable[[Progress], bool]) -> Progress:
-        """Let time pass until the progress is as wanted; a month is too long."""
-        for _ in range(4 * 31):
+        """Let time pass, 200 steps at most, until the progress is as wanted."""
+        for _ in range(200):
             if reached(found := await self.progress(handle)):
                 return found
-            await self.sleep(timedelta(hours=6))
+            await self.sleep(self.step)
         raise AssertionError(f"never reached: {await self.progress(handle)}")
 
     async def journal(self) -> list[Decision]:

@@ -1,31 +1,14 @@
 """What people send to a rollout: obeyed, or refused with the reason; garbage included."""
 
-from collections.abc import Awaitable, Callable
-
 import pytest
 from pydantic import JsonValue
-from temporalio.client import WorkflowUpdateFailedError
-from temporalio.exceptions import ApplicationError
 
-from domain.plan import Stage
 from domain.record import Kind
-from tests.workflows.conftest import DAY, PLAN, Handle, Rehearsal
+from tests.workflows.conftest import DAY, Rehearsal
 from workflows.commands import Verb
 from workflows.messages import Answer
 from workflows.rollout import RolloutWorkflow
 from workflows.state import Phase
-
-GATED = PLAN.model_copy(
-    update={"stages": (Stage(percent=10, bake=DAY, approval=True), Stage(percent=100))}
-)
-
-
-async def refusal(handle: Handle, verb: str, given: JsonValue = None) -> str:
-    """Return why the update was refused."""
-    with pytest.raises(WorkflowUpdateFailedError) as failure:
-        await handle.execute_update(verb, given)
-    assert isinstance(failure.value.cause, ApplicationError)
-    return failure.value.cause.message
 
 
 @pytest.mark.parametrize(
@@ -136,80 +119,6 @@ async def test_a_double_clicked_promote_counts_once(rehearsal: Rehearsal) -> Non
     await rehearsal.sleep(DAY / 4)
 
     assert (await rehearsal.progress(handle)).stage == 2
-
-
-async def opening(rehearsal: Rehearsal) -> Handle:
-    rehearsal.crowd.failing = {"ramp": 10**6}
-    handle = await rehearsal.start()
-    await rehearsal.sleep(DAY / 24)
-    return handle
-
-
-async def baking(rehearsal: Rehearsal) -> Handle:
-    handle = await rehearsal.start()
-    await rehearsal.sleep(DAY / 4)
-    return handle
-
-
-async def paused(rehearsal: Rehearsal) -> Handle:
-    handle = await baking(rehearsal)
-    await handle.execute_update("pause", {"by": "ana", "reason": "lunch"})
-    return handle
-
-
-async def at_the_gate(rehearsal: Rehearsal) -> Handle:
-    handle = await rehearsal.start(GATED)
-    await rehearsal.until(handle, lambda seen: seen.phase is Phase.WAITING_FOR_APPROVAL)
-    return handle
-
-
-async def incompletely_rolled_back(rehearsal: Rehearsal) -> Handle:
-    rehearsal.crowd.failing = {"read_back": 10**6}
-    handle = await baking(rehearsal)
-    await handle.signal("rollback")
-    await rehearsal.sleep(DAY / 24)
-    return handle
-
-
-@pytest.mark.parametrize(
-    ("reach", "verb", "why"),
-    [
-        (opening, "promote", "promote was refused: it is still ramping"),
-        (opening, "approve", "approve was refused: it is not waiting for an approval: it is ram"),
-        (baking, "resume", "resume was refused: it is not paused: it is baking"),
-        (baking, "approve", "approve was refused: it is not waiting for an approval: it is bak"),
-        (paused, "pause", "pause was refused: it is paused already by ana: lunch"),
-        (paused, "promote", "promote was refused: it is paused by ana: lunch; resume it first"),
-        (at_the_gate, "promote", "promote was refused: it waits for an approval; approve it"),
-        (at_the_gate, "resume", "resume was refused: it is not paused: it is waiting_for_approval"),
-        (incompletely_rolled_back, "promote", "promote was refused: it is rollback_incomplete"),
-        (incompletely_rolled_back, "rollback", "rollback was refused: it is rollback_incomplete"),
-    ],
-)
-async def test_an_update_that_cannot_be_followed_is_refused_with_the_reason(
-    rehearsal: Rehearsal,
-    reach: Callable[[Rehearsal], Awaitable[Handle]],
-    verb: str,
-    why: str,
-) -> None:
-    handle = await reach(rehearsal)
-    before = await rehearsal.progress(handle)
-
-    assert (await refusal(handle, verb)).startswith(why)
-
-    after = await rehearsal.progress(handle)
-    assert (after.phase, after.stage) == (before.phase, before.stage)
-
-
-async def test_a_garbled_update_is_refused_with_what_is_allowed(rehearsal: Rehearsal) -> None:
-    handle = await baking(rehearsal)
-
-    why = await refusal(handle, "pause", {"reson": "typo"})
-
-    assert why == (
-        'pause was refused: it takes nothing, a text, or {"reason": "…", "by": "…"},'
-        ' got {"reson": "typo"}'
-    )
 
 
 async def test_the_plan_can_be_asked_for_with_presets_resolved(rehearsal: Rehearsal) -> None:
