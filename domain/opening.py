@@ -35,8 +35,12 @@ async def claim(
     await _refuse_a_second(session, request)
     baseline = await _production(session, request)
     candidate = await _candidate(session, request, baseline=baseline)
-    row = _row(request, baseline=baseline, candidate=candidate, previous=previous)
-    row.key, row.workflow_id = key, workflow_id
+    before = Before(
+        baseline_status=baseline.status,
+        candidate_status=candidate.status,
+        experiment_id=previous,
+    )
+    row = _row(request, before, arms=(baseline, candidate), key=key, workflow_id=workflow_id)
     await experiments.create_experiment(
         request.name,
         request.prompt_type,
@@ -57,20 +61,17 @@ async def claim(
 
 def _row(
     request: RolloutRequest,
+    before: Before,
     *,
-    baseline: VersionRow,
-    candidate: VersionRow,
-    previous: str | None,
+    arms: tuple[VersionRow, VersionRow],
+    key: str,
+    workflow_id: str,
 ) -> RolloutRow:
-    before = Before(
-        baseline_status=baseline.status,
-        candidate_status=candidate.status,
-        experiment_id=previous,
-    )
+    baseline, candidate = arms
     return RolloutRow(
         id=str(uuid7()),
-        key="",
-        workflow_id="",
+        key=key,
+        workflow_id=workflow_id,
         name=request.name,
         prompt_type=request.prompt_type,
         baseline_id=baseline.id,

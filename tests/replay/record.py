@@ -130,6 +130,7 @@ async def main(release: str) -> None:
         for story in STORIES:
             for number, history in enumerate(await record(env.client, story), 1):
                 (folder / f"{story.__name__}.{number}.json").write_text(history)
+    await asyncio.sleep(0.05)  # leaving at once can crash the interpreter: sdk-python#300
 
 
 if __name__ == "__main__":
