@@ -17,7 +17,7 @@ PERCENT = SearchAttributeKey.for_float("RampartPercent")
 VERDICT = SearchAttributeKey.for_keyword("RampartVerdict")
 ATTRIBUTES = (PROMPT, STAGE, PERCENT, VERDICT)
 BAR = 30  # characters
-WIDTH = 60  # characters of a value: what a code block of the page shows
+WIDTH = 44  # characters of a value: what a code block of the page shows on a small laptop
 MEMO_AGE = timedelta(hours=1)  # an update of the memo is an action: on changes, else this often
 
 

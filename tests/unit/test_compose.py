@@ -106,7 +106,6 @@ def test_the_worker_finds_temporal_where_compose_puts_it() -> None:
     assert config.get("namespace") == "default"
 
 
-@pytest.mark.skipif(not (ROOT / "cli.py").exists(), reason="there is no command line yet")
 def test_the_worker_s_command_exists() -> None:
     rampart = Path(sys.executable).with_name("rampart")
 
