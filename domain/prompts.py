@@ -71,7 +71,7 @@ def instant(value: datetime | str | None) -> datetime | None:
     """Return an aware UTC instant; a naive one is taken as UTC.
 
     Raises:
-        InvalidValue: The text is not ISO 8601.
+        InvalidValue: It is neither a datetime nor ISO 8601.
     """
     if value is None:
         return None
@@ -80,6 +80,8 @@ def instant(value: datetime | str | None) -> datetime | None:
             value = datetime.fromisoformat(value)
         except ValueError as error:
             raise InvalidValue(f"not an ISO 8601 instant: {value!r}") from error
+    if not isinstance(value, datetime):
+        raise InvalidValue(f"instant must be a datetime or ISO 8601 text, got {value!r}")
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 

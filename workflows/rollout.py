@@ -136,9 +136,8 @@ class RolloutWorkflow(RolloutMessages):
         """Judge; what cannot be measured is an error, which holds."""
         order = Check(rollout_id=self._state.id, number=self._state.checks)
         try:
-            return await self._do(
-                RolloutActivities.check, order, f"check {order.number}", execution.READ
-            )
+            said = f"no. {order.number} at {self._state.step.percent:g} %"
+            return await self._do(RolloutActivities.check, order, said, execution.READ)
         except ActivityError as error:
             if is_cancelled_exception(error) or execution.is_refusal(error):
                 raise
