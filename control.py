@@ -37,7 +37,6 @@ from workflows.state import Phase
 
 PATIENCE = timedelta(seconds=10)  # how long an answer may take while a worker is alive
 QUERY_PATIENCE = timedelta(seconds=2)
-NO_WORKER = "no worker answers: start one with `rampart worker`"
 
 Handle = WorkflowHandle[RolloutWorkflow, Outcome]
 
@@ -160,7 +159,7 @@ class Control:
             raise Refused(_said(error)) from error
         except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
             if verb is not Verb.ROLLBACK:
-                raise Unreachable(NO_WORKER) from error
+                raise Unreachable("no worker answers: start one with `rampart worker`") from error
             await handle.signal(verb.value, command)
             return Answer(said="recorded: the first worker that is alive again rolls it back")
         except RPCError as error:
@@ -172,7 +171,7 @@ class Control:
         Raises:
             NoRollout: It never had one. Unreachable: Temporal does not answer.
         """
-        return await self._describe(await self._find(name, prompt_type))
+        return await self._describe((await self._find(name, prompt_type))[0])
 
     async def list(self, *, limit: int = 100) -> list[Description]:
         """Return rollouts, live and ended, the latest first, as the server's lists know them.
@@ -187,27 +186,28 @@ class Control:
             raise _unreachable(error) from error
 
     async def _live(self, name: str, prompt_type: str) -> Handle:
-        handle = await self._find(name, prompt_type)
-        found = await self._describe(handle)
-        if found.closed_at:
-            raise NoRollout(f"no live rollout of {name}.{prompt_type}: {_where(found)}")
-        return handle
+        handle, live = await self._find(name, prompt_type)
+        if live:
+            return handle
+        last = _where(await self._describe(handle))
+        raise NoRollout(f"no live rollout of {name}.{prompt_type}: {last}")
 
-    async def _find(self, name: str, prompt_type: str) -> Handle:
-        """Find it under the id we give, else by its search attribute: people choose other ids."""
+    async def _find(self, name: str, prompt_type: str) -> tuple[Handle, bool]:
+        """Find it, and whether it is live: under our id, else by attribute: people choose ids."""
         prompt = f"{name}.{prompt_type}"
         ours: Handle = self._client.get_workflow_handle_for(
             RolloutWorkflow.run, workflow_id(name, prompt_type)
         )
         try:
             if (await ours.describe()).status is WorkflowExecutionStatus.RUNNING:
-                return ours
-            return await self._search(prompt) or ours
+                return ours, True
+            found = await self._search(prompt)
+            return (found, True) if found else (ours, False)
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise _unreachable(error) from error
         if found := await self._search(prompt):
-            return found
+            return found, True
         raise NoRollout(f"no rollout of {prompt} is known: start one with `rampart start`")
 
     async def _search(self, prompt: str) -> Handle | None:

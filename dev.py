@@ -23,12 +23,11 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 
 from embedded.child import Child, StackError, Tell, end_leftover, first_of
-from settings import Settings, child_environment
+from settings import UI_OFFSET, Settings, child_environment
 from workflows.publication import ATTRIBUTES
 
 HOST = "127.0.0.1"
 PORT = 7233
-UI_OFFSET = 1000  # Temporal's own habit: the UI is 1000 ports above the server
 DIRECTORY = Path(".rampart")
 START_S = 30.0  # how long server and worker may take to be there
 LOOK_S = 0.1

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 
+UI_OFFSET = 1000  # Temporal's dev server has its UI so many ports above itself
 EMBEDDED_DATABASE = "sqlite:///.rampart/rampart.db"
 
 

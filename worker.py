@@ -99,8 +99,7 @@ async def run(settings: Settings) -> None:
         Unavailable: The database does not.
     """
     database = Database(settings.database_url)
-    async with database.transaction():
-        pass  # a database that cannot be reached is told now, in one line, not by every activity
+    await database.probe()
     client = await connect()
     known = await register_search_attributes(client)
     hands = RolloutActivities(RolloutManager(database), search_attributes=known)

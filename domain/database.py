@@ -82,6 +82,15 @@ class Database:
         except LOST as error:
             raise self._unavailable(error) from error
 
+    async def probe(self) -> None:
+        """Reach the database once, so that a dead one is told before anything is begun.
+
+        Raises:
+            Unavailable: It cannot be reached.
+        """
+        async with self.transaction():
+            pass
+
     async def dispose(self) -> None:
         """Close the connections of this event loop."""
         engine = self._engines.pop(asyncio.get_running_loop(), None)

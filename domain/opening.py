@@ -8,13 +8,14 @@ from uuid_utils.compat import uuid7
 
 from domain.errors import Conflict, NotFound
 from domain.experiments import ABTestManager
+from domain.lineage import SERVABLE, versions_of
 from domain.plan import RolloutRequest
-from domain.prompts import ExperimentStatus, PromptVariant, VersionStatus
+from domain.prompts import PromptVariant
 from domain.record import Before, RolloutStatus
-from domain.routing import claim_epoch
-from domain.tables import ExperimentRow, RolloutRow, TagRow, VersionRow
-
-READY = {VersionStatus.ACTIVE.value, VersionStatus.PRODUCTION.value}
+from domain.routing import claim_epoch, live_rollout
+from domain.snapshot import SPLITTING
+from domain.tables import ExperimentRow, RolloutRow, VersionRow
+from domain.tags import holder
 
 
 async def claim(
@@ -93,12 +94,8 @@ def _prompt(request: RolloutRequest) -> str:
 
 async def _refuse_a_second(session: AsyncSession, request: RolloutRequest) -> None:
     """One rollout or experiment per prompt: two would spoil each other's evidence."""
-    live = select(RolloutRow).where(
-        RolloutRow.name == request.name,
-        RolloutRow.prompt_type == request.prompt_type,
-        RolloutRow.status == RolloutStatus.LIVE.value,
-    )
-    if found := (await session.exec(live)).first():
+    if live := await live_rollout(session, request.name, request.prompt_type):
+        found = await session.get_one(RolloutRow, live)
         raise Conflict(
             f"a rollout of {_prompt(request)} is live already: {found.id}, stage {found.stage}"
             f" at {found.percent:g} %; wait for it, or roll it back first"
@@ -106,7 +103,7 @@ async def _refuse_a_second(session: AsyncSession, request: RolloutRequest) -> No
     running = select(ExperimentRow).where(
         ExperimentRow.name == request.name,
         ExperimentRow.prompt_type == request.prompt_type,
-        col(ExperimentRow.status).in_([ExperimentStatus.RUNNING, ExperimentStatus.PAUSED]),
+        col(ExperimentRow.status).in_(SPLITTING),
     )
     if other := (await session.exec(running)).first():
         raise Conflict(
@@ -116,21 +113,19 @@ async def _refuse_a_second(session: AsyncSession, request: RolloutRequest) -> No
 
 
 async def _production(session: AsyncSession, request: RolloutRequest) -> VersionRow:
-    tag = await session.get(TagRow, (request.name, request.prompt_type, "production"))
-    if tag is None:
+    found = await holder(session, request.name, request.prompt_type)
+    if found is None:
         raise NotFound(
             f"{_prompt(request)} has no production version: there is nothing to roll out over,"
             " or back to; tag one `production` first"
         )
-    return await session.get_one(VersionRow, tag.version_id)
+    return await session.get_one(VersionRow, found)
 
 
 async def _candidate(
     session: AsyncSession, request: RolloutRequest, *, baseline: VersionRow
 ) -> VersionRow:
-    query = select(VersionRow).where(
-        VersionRow.name == request.name, VersionRow.prompt_type == request.prompt_type
-    )
+    query = versions_of(request.name, request.prompt_type)
     versions = {row.version: row for row in await session.exec(query)}
     found = versions.get(request.candidate)
     if found is None:
@@ -140,7 +135,7 @@ async def _candidate(
         )
     if found.id == baseline.id:
         raise Conflict(f"candidate {found.version} of {_prompt(request)} is in production already")
-    if found.status not in READY:
+    if found.status not in SERVABLE:
         raise Conflict(
             f"candidate {found.version} of {_prompt(request)} is {found.status}:"
             " only an active version can be rolled out"

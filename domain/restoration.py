@@ -7,8 +7,9 @@ from domain.allocations import conclude
 from domain.errors import Conflict, RollbackIncomplete
 from domain.prompts import ExperimentStatus
 from domain.record import Before, RolloutStatus
-from domain.tables import ExperimentRow, RolloutRow, RoutingRow, TagMoveRow, TagRow, VersionRow
-from domain.tags import move_tag
+from domain.routing import PRODUCTION_TAG
+from domain.tables import ExperimentRow, RolloutRow, RoutingRow, TagMoveRow, VersionRow
+from domain.tags import holder, move_tag
 
 
 async def restore(session: AsyncSession, row: RolloutRow, *, by: str, reason: str) -> int:
@@ -25,7 +26,7 @@ async def restore(session: AsyncSession, row: RolloutRow, *, by: str, reason: st
     baseline = await session.get_one(VersionRow, row.baseline_id)
     candidate = await session.get_one(VersionRow, row.candidate_id)
     why = f"rollback of rollout {row.id}: {reason}"
-    await move_tag(session, baseline, "production", by=by, reason=why)
+    await move_tag(session, baseline, PRODUCTION_TAG, by=by, reason=why)
     baseline.status, candidate.status = before.baseline_status, before.candidate_status
     session.add_all([baseline, candidate])
     await session.flush()
@@ -51,7 +52,6 @@ async def differences(session: AsyncSession, row: RolloutRow) -> list[str]:
         return []
     before = Before.model_validate(row.before)
     prompt = (row.name, row.prompt_type)
-    tag = await session.get(TagRow, (*prompt, "production"), populate_existing=True)
     routing = await session.get_one(RoutingRow, prompt, populate_existing=True)
     experiment = await session.get_one(ExperimentRow, row.experiment_id, populate_existing=True)
     baseline = await session.get_one(VersionRow, row.baseline_id, populate_existing=True)
@@ -60,7 +60,7 @@ async def differences(session: AsyncSession, row: RolloutRow) -> list[str]:
         ("rollout", row.status, RolloutStatus.ROLLED_BACK.value),
         ("experiment", experiment.status, ExperimentStatus.STOPPED.value),
         ("routed experiment", routing.experiment_id, before.experiment_id),
-        ("production", tag.version_id if tag else None, row.baseline_id),
+        ("production", await holder(session, *prompt), row.baseline_id),
         (f"status of {baseline.version}", baseline.status, before.baseline_status),
         (f"status of {candidate.version}", candidate.status, before.candidate_status),
     )
@@ -77,7 +77,7 @@ async def _moved_on(session: AsyncSession, row: RolloutRow) -> bool:
     moves = select(TagMoveRow.id).where(
         TagMoveRow.name == row.name,
         TagMoveRow.prompt_type == row.prompt_type,
-        TagMoveRow.tag == "production",
+        TagMoveRow.tag == PRODUCTION_TAG,
         col(TagMoveRow.at) > row.concluded_at,
     )
     if (await session.exec(later)).first():

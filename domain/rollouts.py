@@ -20,6 +20,7 @@ from domain.opening import claim
 from domain.plan import RolloutPlan, RolloutRequest
 from domain.prompts import ExperimentStatus, VersionStatus
 from domain.record import Decision, Kind, Rollout, RolloutStatus
+from domain.routing import PRODUCTION_TAG
 from domain.tables import ExperimentRow, RolloutRow, VersionRow
 from domain.tags import move_tag
 
@@ -54,7 +55,7 @@ class RolloutManager:
                     workflow_id=workflow_id,
                 )
                 said = f"{request.candidate} is to replace production by plan {request.plan.name}"
-                why = f"{said}: {request.reason}" if request.reason else said
+                why = _because(said, request.reason)
                 journal.write(session, row, key="open", kind=Kind.OPENED, by=row.by, reason=why)
             return await _rollout(session, row)
 
@@ -83,9 +84,7 @@ class RolloutManager:
             )
             row.stage, row.percent = stage, plan.stages[stage - 1].percent
             said = f"{plan.share_at(stage):g} % of users get {candidate.version}"
-            why = f"{said} (stage {stage} of {len(plan.stages)})" + (
-                f": {reason}" if reason else ""
-            )
+            why = _because(f"{said} (stage {stage} of {len(plan.stages)})", reason)
             journal.write(session, row, key=f"ramp:{stage}", kind=Kind.RAMPED, by=by, reason=why)
             return row.epoch
 
@@ -124,7 +123,7 @@ class RolloutManager:
             _refuse_unless_live(row, "promote")
             baseline, candidate = await _arms(session, row)
             row.epoch = await move_tag(
-                session, candidate, "production", held=epoch, by=by, reason=f"rollout {row.id}"
+                session, candidate, PRODUCTION_TAG, held=epoch, by=by, reason=f"rollout {row.id}"
             )
             candidate.status = VersionStatus.PRODUCTION
             if baseline.status == VersionStatus.PRODUCTION:

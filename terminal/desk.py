@@ -13,14 +13,13 @@ from domain.plan import RolloutRequest
 from domain.record import Decision, RolloutStatus
 from domain.rollouts import RolloutManager
 from domain.versions import VersionManager
-from settings import Settings
+from settings import UI_OFFSET, Settings
 from terminal import watch
 from terminal.picture import Picture, Viewer
 from terminal.watch import Show
 from workflows.commands import Verb
 
 LOCAL = ("localhost", "127.0.0.1")
-UI_OFFSET = 1000  # Temporal's dev server puts its UI 1000 ports above itself
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,8 +66,7 @@ async def storage() -> AsyncIterator[Database]:
     """
     database = Database(Settings.from_env().database_url)
     try:
-        async with database.transaction():
-            pass
+        await database.probe()
         yield database
     finally:
         await database.dispose()

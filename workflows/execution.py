@@ -27,9 +27,8 @@ class GivenUp(Exception):
 
 Order = TypeVar("Order")
 Result = TypeVar("Result")
-Method = MethodAsyncSingleParam[
-    Any, Order, Result
-]  # taken off the class; the worker has the object
+# Taken off the class of activities; the worker has the object.
+Method = MethodAsyncSingleParam[Any, Order, Result]
 
 
 async def execute(method: Method[Order, Result], order: Order, *, summary: str) -> Result:

@@ -31,7 +31,7 @@ class Publication:
         self._key: tuple[object, ...] = ()
         self._at: datetime | None = None
 
-    def publish(self, state: State) -> Progress:
+    def publish(self, state: State) -> None:
         """Show where the rollout stands."""
         now = workflow.now()
         progress = Progress.of(state, now=now)
@@ -43,7 +43,6 @@ class Publication:
             workflow.upsert_memo(memo(progress))
             if state.search_attributes:
                 workflow.upsert_search_attributes(columns(progress))
-        return progress
 
 
 def details(progress: Progress) -> str:
