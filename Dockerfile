@@ -15,6 +15,7 @@ RUN uv sync --frozen --no-dev --no-install-project
 COPY domain/ domain/
 COPY activities/ activities/
 COPY workflows/ workflows/
+COPY control/ control/
 COPY terminal/ terminal/
 COPY embedded/ embedded/
 COPY *.py ./

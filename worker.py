@@ -14,7 +14,7 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.rollouts import RolloutActivities
-from control import connect
+from control.connection import connect
 from domain.database import Database
 from domain.rollouts import RolloutManager
 from settings import Settings

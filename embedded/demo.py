@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from control import Control
+from control.rollouts import Control
 from dev import Stack
 from domain.database import Database
 from domain.metrics import MetricsCollector

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from control import Control, Description, NoRollout, Unreachable, connect
+from control.connection import NoRollout, Unreachable, connect
+from control.rollouts import Control, Description
 from domain.database import Database
 from domain.plan import RolloutRequest
 from domain.record import Decision, RolloutStatus

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from temporalio.client import Client
 
-from control import Control, Description
+from control.rollouts import Control, Description
 from domain.database import Database
 from domain.judge import Verdict
 from domain.metrics import MetricsCollector

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from control import Description
+from control.rollouts import Description
 from domain.duration import spell
 from domain.judge import Action, Standing
 from domain.prompts import Json

@@ -7,7 +7,7 @@ from typing import Protocol, Self
 from rich.console import Console
 from rich.live import Live
 
-from control import Unreachable
+from control.connection import Unreachable
 from domain.errors import Unavailable
 from domain.record import Decision
 from terminal import screen

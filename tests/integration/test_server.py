@@ -31,6 +31,7 @@ PLAN = {
     "check_max": 1,
     "final_bake": "1s",
 }
+LONG = PLAN | {"stages": [{"percent": 10, "bake": "1h"}, {"percent": 100}]}  # stays in stage 1
 
 
 class Place:
@@ -119,7 +120,7 @@ async def place(stack: Stack) -> AsyncIterator[Place]:
 
 async def test_the_small_json_starts_it_and_describe_says_where_it_stands(place: Place) -> None:
     async with place.users(good=30):
-        code, said = await place.start(by="ana", reason="friendlier")
+        code, said = await place.start(by="ana", reason="friendlier", plan=LONG)
         assert code == 0, said
         await place.until(lambda seen: seen.verdict.action == "advance")
 
@@ -128,7 +129,6 @@ async def test_the_small_json_starts_it_and_describe_says_where_it_stands(place:
         for words in ("RampartPercent", "RampartStage", "RampartVerdict", "baking", "[10 %]"):
             assert words in described
         assert "success: 100.0% of" in described
-        assert (await place.result())["outcome"] == "promoted"
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ async def test_the_same_id_is_refused_by_the_server_while_one_is_live(place: Pla
 
 async def test_a_signal_pauses_it_and_harm_rolls_it_back_while_paused(place: Place) -> None:
     before = await place.house.facts()
-    await place.start()
+    await place.start(plan=LONG)
     async with place.users(good=30):
         await place.until(lambda seen: seen.verdict.action == "advance")
         code, said = await place.send("pause", "--input", '{"by": "ana", "reason": "lunch"}')
@@ -180,7 +180,7 @@ async def test_a_signal_pauses_it_and_harm_rolls_it_back_while_paused(place: Pla
 
 
 async def test_a_signal_without_input_rolls_back(place: Place) -> None:
-    await place.start()
+    await place.start(plan=LONG)
     await place.until(lambda seen: seen.checks > 0)
 
     await place.send("rollback")
@@ -192,7 +192,7 @@ async def test_a_signal_without_input_rolls_back(place: Place) -> None:
 async def test_a_killed_worker_changes_nothing_about_the_end(place: Place, stage: int) -> None:
     async with place.users(good=30):
         await place.start()
-        await place.until(lambda seen: seen.stage == stage)
+        await place.until(lambda seen: seen.stage >= stage)
 
         os.kill(place.stack.worker_pid, signal.SIGKILL)
 

@@ -7,7 +7,7 @@ from io import StringIO
 import pytest
 from rich.console import Console, RenderableType
 
-from control import Description
+from control.rollouts import Description
 from domain.judge import Action, Reading, Standing, Verdict
 from domain.plan import preset
 from domain.prompts import PromptVersion

@@ -4,16 +4,14 @@ Every verb is an update that answers; a refusal is a `Refused` with one sentence
 """
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from temporalio.client import (
     Client,
     WorkflowContinuedAsNewError,
     WorkflowExecution,
-    WorkflowExecutionDescription,
     WorkflowExecutionStatus,
     WorkflowFailureError,
     WorkflowHandle,
@@ -22,12 +20,19 @@ from temporalio.client import (
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.envconfig import ClientConfig
-from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from domain.errors import RampartError
+from control.connection import (
+    PATIENCE,
+    QUERY_PATIENCE,
+    NoRollout,
+    Refused,
+    Unreachable,
+    said,
+    stuck,
+    unreachable,
+)
 from domain.plan import RolloutRequest
 from workflows.commands import Command, Verb
 from workflows.messages import Answer
@@ -35,26 +40,7 @@ from workflows.progress import Outcome, Progress
 from workflows.rollout import RolloutWorkflow
 from workflows.state import Phase
 
-PATIENCE = timedelta(seconds=10)  # how long an answer may take while a worker is alive
-QUERY_PATIENCE = timedelta(seconds=2)
-
 Handle = WorkflowHandle[RolloutWorkflow, Outcome]
-
-
-class ControlError(RampartError):
-    """A verb could not be carried out. Tree: `Refused` | `NoRollout` | `Unreachable`."""
-
-
-class Refused(ControlError):
-    """The rollout, or its opening, said no, and why."""
-
-
-class NoRollout(ControlError):
-    """There is no live rollout of that prompt."""
-
-
-class Unreachable(ControlError):
-    """Temporal, or a worker, does not answer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,24 +70,6 @@ class Description:
 def workflow_id(name: str, prompt_type: str) -> str:
     """Return the id that makes the server allow one live rollout per prompt."""
     return f"rollout/{name}.{prompt_type}"
-
-
-async def connect() -> Client:
-    """Connect as `temporalio.envconfig` says: `TEMPORAL_ADDRESS` …, else localhost:7233.
-
-    Raises:
-        Unreachable: Nobody answers there, or the configuration cannot be read.
-    """
-    config = ClientConfig.load_client_connect_config()
-    target = config.setdefault("target_host", "localhost:7233")
-    try:
-        async with asyncio.timeout(PATIENCE.total_seconds()):
-            return await Client.connect(**config, data_converter=pydantic_data_converter)
-    except (RuntimeError, TimeoutError) as error:
-        raise Unreachable(
-            f"no Temporal server answers at {target}: start one with `rampart dev`,"
-            " or set TEMPORAL_ADDRESS"
-        ) from error
 
 
 class Control:
@@ -134,7 +102,7 @@ class Control:
             live = await self.describe(request.name, request.prompt_type)
             raise Refused(f"a rollout of {prompt} is live already: {_where(live)}") from error
         except RPCError as error:
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
         return await self._until_open(handle)
 
     async def order(
@@ -153,17 +121,17 @@ class Control:
         command = Command(reason=reason, by=by).model_dump(mode="json")
         try:
             async with asyncio.timeout(PATIENCE.total_seconds()):
-                said: Answer = await handle.execute_update(verb, command, result_type=Answer)
-                return said
+                answer: Answer = await handle.execute_update(verb, command, result_type=Answer)
+                return answer
         except WorkflowUpdateFailedError as error:
-            raise Refused(_said(error)) from error
+            raise Refused(said(error)) from error
         except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
             if verb is not Verb.ROLLBACK:
                 raise Unreachable("no worker answers: start one with `rampart worker`") from error
             await handle.signal(verb.value, command)
             return Answer(said="recorded: the first worker that is alive again rolls it back")
         except RPCError as error:
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
 
     async def describe(self, name: str, prompt_type: str) -> Description:
         """Return what is known of the prompt's live rollout, else of its latest.
@@ -183,7 +151,7 @@ class Control:
         try:
             return [await _described(item) async for item in found]
         except RPCError as error:
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
 
     async def _live(self, name: str, prompt_type: str) -> Handle:
         handle, live = await self._find(name, prompt_type)
@@ -205,7 +173,7 @@ class Control:
             return (found, True) if found else (ours, False)
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
-                raise _unreachable(error) from error
+                raise unreachable(error) from error
         if found := await self._search(prompt):
             return found, True
         raise NoRollout(f"no rollout of {prompt} is known: start one with `rampart start`")
@@ -236,12 +204,12 @@ class Control:
         try:
             found = await handle.describe()
             if found.status is WorkflowExecutionStatus.RUNNING:
-                stuck = tuple(_stuck(found))
-                return await _described(found, progress=await _progress(handle), stuck=stuck)
+                told = {"progress": await _progress(handle), "stuck": tuple(stuck(found))}
+                return await _described(found, **told)
             outcome, failure = await _end(handle)
             return await _described(found, outcome=outcome, failure=failure)
         except RPCError as error:
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
 
 
 async def _described(item: WorkflowExecution, **more: Any) -> Description:
@@ -268,17 +236,9 @@ async def _end(handle: Handle) -> tuple[Outcome | None, str]:
     try:
         return await handle.result(follow_runs=False), ""
     except WorkflowFailureError as error:
-        return None, _said(error)
+        return None, said(error)
     except WorkflowContinuedAsNewError:
         return None, ""
-
-
-def _stuck(found: WorkflowExecutionDescription) -> Iterator[str]:
-    """Say why an activity is being retried: it is why a rollout seems to stand still."""
-    for pending in found.raw_description.pending_activities:
-        if pending.HasField("last_failure"):
-            tried = f"{pending.activity_type.name} has failed {pending.attempt - 1} times"
-            yield f"{tried}: {pending.last_failure.message.splitlines()[0]}"
 
 
 def _where(found: Description) -> str:
@@ -287,14 +247,3 @@ def _where(found: Description) -> str:
     if not told:
         return f"{found.workflow_id} is {found.status}"
     return f"{told.get('change')} is {told.get('phase')}, stage {told.get('stage')}"
-
-
-def _said(error: BaseException) -> str:
-    """Return what we said ourselves, else the message of the failure that began it all."""
-    while error.__cause__ is not None and not isinstance(error, ApplicationError):
-        error = error.__cause__
-    return error.message if isinstance(error, ApplicationError) else str(error)
-
-
-def _unreachable(error: RPCError) -> Unreachable:
-    return Unreachable(f"Temporal does not answer: {error.message}")

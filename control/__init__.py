@@ -1,0 +1,1 @@
+"""The operator's verbs, typed, over the Temporal client."""

@@ -1,0 +1,70 @@
+"""The connection to Temporal, and how its errors are told: what all verbs share."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import timedelta
+
+from temporalio.client import Client, WorkflowExecutionDescription
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.envconfig import ClientConfig
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
+
+from domain.errors import RampartError
+
+PATIENCE = timedelta(seconds=10)  # how long an answer may take while a worker is alive
+QUERY_PATIENCE = timedelta(seconds=2)
+
+
+class ControlError(RampartError):
+    """A verb could not be carried out. Tree: `Refused` | `NoRollout` | `Unreachable`."""
+
+
+class Refused(ControlError):
+    """The rollout, or its opening, said no, and why."""
+
+
+class NoRollout(ControlError):
+    """There is no live rollout of that prompt."""
+
+
+class Unreachable(ControlError):
+    """Temporal, or a worker, does not answer."""
+
+
+async def connect() -> Client:
+    """Connect as `temporalio.envconfig` says: `TEMPORAL_ADDRESS` …, else localhost:7233.
+
+    Raises:
+        Unreachable: Nobody answers there, or the configuration cannot be read.
+    """
+    config = ClientConfig.load_client_connect_config()
+    target = config.setdefault("target_host", "localhost:7233")
+    try:
+        async with asyncio.timeout(PATIENCE.total_seconds()):
+            return await Client.connect(**config, data_converter=pydantic_data_converter)
+    except (RuntimeError, TimeoutError) as error:
+        raise Unreachable(
+            f"no Temporal server answers at {target}: start one with `rampart dev`,"
+            " or set TEMPORAL_ADDRESS"
+        ) from error
+
+
+def stuck(found: WorkflowExecutionDescription) -> Iterator[str]:
+    """Say why an activity is being retried: it is why a rollout seems to stand still."""
+    for pending in found.raw_description.pending_activities:
+        if pending.HasField("last_failure"):
+            tried = f"{pending.activity_type.name} has failed {pending.attempt - 1} times"
+            yield f"{tried}: {pending.last_failure.message.splitlines()[0]}"
+
+
+def said(error: BaseException) -> str:
+    """Return what we said ourselves, else the message of the failure that began it all."""
+    while error.__cause__ is not None and not isinstance(error, ApplicationError):
+        error = error.__cause__
+    return error.message if isinstance(error, ApplicationError) else str(error)
+
+
+def unreachable(error: RPCError) -> Unreachable:
+    """Return the error that a silent or failing server is told as."""
+    return Unreachable(f"Temporal does not answer: {error.message}")
