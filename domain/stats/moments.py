@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
+ROUNDING = 1e-12  # a spread of this share of the mean is arithmetic's, not the numbers'
+
 
 @dataclass(frozen=True, slots=True)
 class Moments:
@@ -56,3 +58,15 @@ class Moments:
             min=min(m.min for m in (self, other) if m.min is not None),
             max=max(m.max for m in (self, other) if m.max is not None),
         )
+
+
+def difference_variance(a: Moments, b: Moments) -> float | None:
+    """Return the estimated variance of the difference of two means, > 0.
+
+    None without two numbers in each, or when neither varies by more than rounding does.
+    """
+    if a.variance is None or b.variance is None:
+        return None
+    if math.sqrt(max(a.variance, b.variance)) <= ROUNDING * max(abs(a.mean), abs(b.mean)):
+        return None
+    return a.variance / a.n + b.variance / b.n

@@ -5,6 +5,10 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from statsmodels.stats.proportion import (  # type: ignore[import-untyped]
+    confint_proportions_2indep,
+    proportions_ztest,
+)
 
 from domain.errors import InvalidValue
 from domain.stats.significance import Rate, compare_rates
@@ -37,6 +41,27 @@ def test_large_samples_are_judged_as_the_seed_does(a: Rate, b: Rate, winner: str
     assert (found.method, found.winner) == ("z", winner)
     assert found.p_value == pytest.approx(seed_p_value(a, b), rel=1e-9)
     assert found.significant is (found.p_value < 0.05)
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        (Rate(900, 1000), Rate(950, 1000)),
+        (Rate(70, 100), Rate(50, 100)),
+        (Rate(31, 900), Rate(40, 1100)),
+        (Rate(9_500_000, 10_000_000), Rate(949_000, 1_000_000)),
+        (Rate(500, 1000), Rate(1, 1000)),
+        (Rate(20_000, 21_000), Rate(400, 430)),
+    ],
+)
+@pytest.mark.parametrize("alpha", [0.05, 0.001])
+def test_large_samples_agree_with_statsmodels(a: Rate, b: Rate, alpha: float) -> None:
+    found = compare_rates(a, b, alpha=alpha)
+
+    z, p_value = proportions_ztest([b.successes, a.successes], [b.n, a.n])
+    interval = confint_proportions_2indep(*b, *a, method="newcomb", alpha=alpha)
+    assert (found.z, found.p_value) == pytest.approx((z, p_value), rel=1e-12, abs=1e-12)
+    assert found.interval == pytest.approx(interval, rel=1e-12, abs=1e-12)
 
 
 def test_small_samples_are_judged_by_barnards_exact_test() -> None:
