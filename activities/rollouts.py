@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 from pydantic import JsonValue
 from temporalio import activity
@@ -54,10 +55,11 @@ class Ramp:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Check:
-    """Input of `check`. `number` counts the checks of a rollout from 1."""
+    """Input of `check`. `number` counts from 1 over the rollout; `baked` is of the stage."""
 
     rollout_id: str
     number: int
+    baked: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,7 +125,9 @@ class RolloutActivities:
     async def check(self, order: Check) -> Verdict:
         """Weigh the guardrails on the events counted so far."""
         with _final_refusals():
-            return await self._rollouts.check(order.rollout_id, number=order.number)
+            return await self._rollouts.check(
+                order.rollout_id, number=order.number, baked=order.baked
+            )
 
     @activity.defn
     async def promote(self, order: Promote) -> int:

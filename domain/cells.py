@@ -1,7 +1,7 @@
 """The cells: what is known of a metric, ready to read, however many events it took."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, Self
@@ -27,6 +27,14 @@ class CellKey(NamedTuple):
     experiment_id: str
     epoch: int
     metric: str
+
+
+class Measurement(NamedTuple):
+    """One number for one cell, and when it was measured."""
+
+    key: CellKey
+    value: float
+    at: datetime
 
 
 VALUES = [column.name for column in CELLS.columns if column.name not in CellKey._fields]
@@ -87,58 +95,68 @@ def scale(metric: str) -> type[Histogram]:
     return Levels if metric == "user_rating" else Histogram
 
 
-def aggregate(counted: Iterable[Attributed]) -> dict[CellKey, Cell]:
-    """Return what the events add to the cells of their versions and of the spans they fall in."""
-    values: defaultdict[CellKey, list[float]] = defaultdict(list)
-    last_at: dict[CellKey, datetime] = {}
+def measured(counted: Iterable[Attributed]) -> Iterator[Measurement]:
+    """Yield what the events say of their versions, and of the spans they fall in."""
     for event, span in counted:
         places = [("", 0)] + ([(span.experiment_id, span.epoch)] if span else [])
         for metric, value in events.measurements(event).items():
             for experiment_id, epoch in places:
                 key = CellKey(event.version_id, experiment_id, epoch, metric)
-                values[key].append(value)
-                last_at[key] = max(event.timestamp, last_at.get(key, event.timestamp))
+                yield Measurement(key, value, event.timestamp)
+
+
+def aggregate(measurements: Iterable[Measurement]) -> dict[CellKey, Cell]:
+    """Return what the measurements add to their cells."""
+    values: defaultdict[CellKey, list[float]] = defaultdict(list)
+    last_at: dict[CellKey, datetime] = {}
+    for key, value, at in measurements:
+        values[key].append(value)
+        last_at[key] = max(at, last_at.get(key, at))
     return {key: Cell.of(key.metric, values[key], last_at=last_at[key]) for key in values}
 
 
 async def load(
-    session: AsyncSession, **where: Sequence[str] | Sequence[int]
+    session: AsyncSession, table: Table = CELLS, /, **where: Sequence[str] | Sequence[int]
 ) -> dict[CellKey, Cell]:
     """Return the cells whose columns hold one of these values each."""
-    conditions = [CELLS.columns[name].in_(values) for name, values in where.items()]
-    rows = await (await session.connection()).execute(select(CELLS).where(*conditions))
+    conditions = [table.columns[name].in_(values) for name, values in where.items()]
+    rows = await (await session.connection()).execute(select(table).where(*conditions))
     return dict(_from_row(row) for row in rows)
 
 
-async def add(session: AsyncSession, additions: Mapping[CellKey, Cell]) -> None:
+async def add(
+    session: AsyncSession, additions: Mapping[CellKey, Cell], *, table: Table = CELLS
+) -> None:
     """Merge additions into the cells, one writer after another."""
     if not additions:
         return
-    known = await claim(session, additions)
+    known = await claim(session, additions, table=table)
     rows = [_to_row(key, known[key].merge(cell)) for key, cell in additions.items()]
-    merged = insert(session, CELLS)
+    merged = insert(session, table)
     kept = {name: merged.excluded[name] for name in VALUES}
     statement = merged.on_conflict_do_update(index_elements=CellKey._fields, set_=kept)
     await (await session.connection()).execute(statement, rows)
 
 
-async def claim(session: AsyncSession, keys: Iterable[CellKey]) -> dict[CellKey, Cell]:
+async def claim(
+    session: AsyncSession, keys: Iterable[CellKey], *, table: Table = CELLS
+) -> dict[CellKey, Cell]:
     """Return the cells and hold them until the transaction ends; missing ones are made.
 
     One statement makes, locks and reads, in one order for all writers: so none deadlock.
     """
     rows = [_to_row(key, Cell()) for key in sorted(keys, key=_lock_order)]
-    touch = insert(session, CELLS).on_conflict_do_update(
-        index_elements=CellKey._fields, set_={"n": CELLS.columns.n}
+    touch = insert(session, table).on_conflict_do_update(
+        index_elements=CellKey._fields, set_={"n": table.columns.n}
     )
     connection = await session.connection()
-    found = await connection.execute(touch.returning(*CELLS.columns), rows)
+    found = await connection.execute(touch.returning(*table.columns), rows)
     return dict(_from_row(row) for row in found)
 
 
-async def drop(session: AsyncSession, version_id: str) -> None:
+async def drop(session: AsyncSession, version_id: str, *, table: Table = CELLS) -> None:
     """Delete every cell of a version."""
-    statement = delete(CELLS).where(CELLS.columns.version_id == version_id)
+    statement = delete(table).where(table.columns.version_id == version_id)
     await (await session.connection()).execute(statement)
 
 

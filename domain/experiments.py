@@ -14,6 +14,7 @@ from domain.allocations import allocation_of, conclude, find, locked, reallocate
 from domain.assignment import SPACE, point
 from domain.database import Database, default_database
 from domain.errors import Conflict, InvalidValue, NotFound
+from domain.exposures import Exposure
 from domain.fields import check_label, check_prompt, check_text, json_object, member
 from domain.prompts import ExperimentStatus, Json, PromptExperiment, PromptVariant, instant
 from domain.routing import claim_epoch, live_rollout, lock_prompt
@@ -113,8 +114,44 @@ class ABTestManager:
             row = await _running(session, experiment_id)
             arm = (await allocation_of(session, row)).arm_of(point(user_id, salt=row.salt))
             version: str = row.variants[arm]["version"]
-            await exposures.record(session, row, user_id=user_id, version=version)
+            await exposures.record(session, row, [Exposure(user_id, version, row.epoch)])
             return version
+
+    async def record_exposures(
+        self, experiment_id: str, given: Sequence[tuple[str, str, int]]
+    ) -> int:
+        """Record at most 10 000 users, versions and epochs as they were served; return the new.
+
+        For a process that assigns from memory, and says so in batches. Idempotent: a user counts
+        once an epoch, with the version that was told first. Exposures of an epoch that ended more
+        than ten minutes ago are dropped.
+
+        Raises:
+            NotFound: There is no such experiment.
+            InvalidValue: The exposure of the index that is named has a user id that cannot be kept,
+                or names a version or an epoch the experiment never had, or there are too many of
+                them; nothing was recorded.
+        """
+        async with self._database.transaction() as session:
+            row = await _kept(session, experiment_id)
+            timely = await exposures.timely(session, row, given)
+            return await exposures.record(session, row, timely)
+
+    async def get_exposure_counts(
+        self, experiment_id: str, *, epoch: int | None = None
+    ) -> dict[str, int]:
+        """Return how many users were first given each version in an epoch, the current one if None.
+
+        All versions are named, those without users too; one row per version is read. Empty if there
+        is no such experiment.
+        """
+        async with self._database.transaction() as session:
+            row = await find(session, experiment_id)
+            if row is None:
+                return {}
+            wanted = row.epoch if epoch is None else epoch
+            users = await exposures.counts(session, row.id, epoch=wanted)
+            return {version: users.get(version, 0) for version in row.traffic_split}
 
     async def get_user_assignment(self, experiment_id: str, user_id: str) -> str | None:
         """Return the version the user was last recorded with; never assigns."""
@@ -135,7 +172,7 @@ class ABTestManager:
             row = await find(session, experiment_id)
             if row is None:
                 return {}
-            users = await exposures.count(session, row.id)
+            users = await exposures.distribution(session, row.id)
             return {version: users.get(version, 0) for version in row.traffic_split}
 
     async def update_experiment_status(
@@ -201,6 +238,19 @@ async def _running(session: AsyncSession, experiment_id: str) -> ExperimentRow:
         raise NotFound(f"Experiment not found: {experiment_id}")
     if row.status != ExperimentStatus.RUNNING:
         raise Conflict(f"Experiment {experiment_id} is not running (status: {row.status})")
+    return row
+
+
+async def _kept(session: AsyncSession, experiment_id: str) -> ExperimentRow:
+    """Return the row, which nobody deletes before the transaction ends."""
+    row = await find(session, experiment_id)
+    if row is not None:
+        row = await session.get(
+            ExperimentRow, row.id,
+            populate_existing=True, with_for_update={"read": True, "key_share": True},
+        )  # fmt: skip
+    if row is None:
+        raise NotFound(f"Experiment not found: {experiment_id}")
     return row
 
 

@@ -8,9 +8,10 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from uuid_utils.compat import uuid7
 
+from domain.evidence import Evidence, Judged, Look
 from domain.judge import Verdict
 from domain.record import Decision, Kind
-from domain.tables import DecisionRow, RolloutRow
+from domain.tables import DecisionRow, EvidenceRow, RolloutRow
 
 logger = logging.getLogger(__name__)
 
@@ -37,14 +38,60 @@ def write(
     return line
 
 
-def write_verdict(
-    session: AsyncSession, row: RolloutRow, *, key: str, verdict: Verdict
-) -> DecisionRow:
-    """Append one check: what was read, and what follows from it."""
-    line = write(session, row, key=key, kind=Kind.CHECKED, reason=verdict.reason)
+async def write_verdict(
+    session: AsyncSession, row: RolloutRow, *, number: int, judged: Judged
+) -> None:
+    """Append one check: what was seen, what was read from it, and what follows."""
+    verdict = judged.verdict
+    line = write(session, row, key=f"check:{number}", kind=Kind.CHECKED, reason=verdict.reason)
     line.action = verdict.action.value
     line.readings = [reading.model_dump(mode="json") for reading in verdict.readings]
-    return line
+    await session.flush()  # the evidence refers to it
+    kept = EvidenceRow(
+        decision_id=line.id,
+        rollout_id=row.id,
+        number=number,
+        method=judged.method,
+        policy=judged.policy,
+        look=judged.look.model_dump(mode="json"),
+        evidence=judged.evidence.model_dump(mode="json"),
+    )
+    session.add(kept)
+
+
+async def latest(session: AsyncSession, row: RolloutRow) -> Evidence:
+    """Return the evidence after the latest check."""
+    newest = col(EvidenceRow.number).desc()
+    query = select(EvidenceRow).where(EvidenceRow.rollout_id == row.id).order_by(newest).limit(1)
+    found = (await session.exec(query)).first()
+    return Evidence.model_validate(found.evidence) if found else Evidence()
+
+
+async def judged(session: AsyncSession, rollout_id: str) -> Sequence[Judged]:
+    """Return every check with all that it rested on, oldest first."""
+    query = select(EvidenceRow, DecisionRow).join(DecisionRow)
+    of_rollout = query.where(EvidenceRow.rollout_id == rollout_id)
+    rows = (await session.exec(of_rollout.order_by(col(EvidenceRow.number)))).all()
+    return [
+        Judged(
+            number=kept.number,
+            stage=line.stage,
+            percent=line.percent,
+            method=kept.method,
+            policy=kept.policy,
+            look=Look.model_validate(kept.look),
+            evidence=Evidence.model_validate(kept.evidence),
+            verdict=verdict_of(line),
+        )
+        for kept, line in rows
+    ]
+
+
+def verdict_of(line: DecisionRow) -> Verdict:
+    """Return what a check said."""
+    return Verdict.model_validate(
+        {"action": line.action, "reason": line.reason, "readings": line.readings}
+    )
 
 
 async def find(session: AsyncSession, row: RolloutRow, key: str) -> DecisionRow | None:

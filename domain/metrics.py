@@ -10,7 +10,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from uuid_utils.compat import uuid7
 
-from domain import attribution, cells, events, summaries
+from domain import attribution, cells, events, observations, summaries
 from domain.attribution import Attributed
 from domain.cells import Cell, CellKey
 from domain.database import Database, default_database
@@ -97,6 +97,20 @@ class MetricsCollector:
                 session, version_id=version_ids, experiment_id=[experiment_id], epoch=[epoch]
             )
 
+    async def read_observed(
+        self, version_ids: Sequence[str], *, experiment_id: str, epoch: int
+    ) -> dict[CellKey, Cell]:
+        """Return what was observed of each metric of the versions in one epoch, in one query.
+
+        The first outcome of each user in the epoch, and every event without a user: `n` is the
+        number of observations. What nobody reported is missing.
+        """
+        async with self._database.transaction() as session:
+            return await cells.load(
+                session, observations.OBSERVED,
+                version_id=version_ids, experiment_id=[experiment_id], epoch=[epoch],
+            )  # fmt: skip
+
     async def get_metrics(self, version_id: str) -> PromptMetrics:
         """Return what is known of a version; all zero when nothing is."""
         return (await self.compare_variants([version_id]))[version_id]
@@ -176,11 +190,12 @@ class MetricsCollector:
             return await summaries.over_time(session, version_id, bucket_size=bucket_size)
 
     async def reset_metrics(self, version_id: str) -> bool:
-        """Forget every event of a version; return whether there was any."""
+        """Forget every event and observation of a version; return whether there was any event."""
         everything = CellKey(version_id, "", 0, SUCCESS)
         async with self._database.transaction() as session:
             claimed = await cells.claim(session, [everything])
             await cells.drop(session, version_id)
+            await observations.drop(session, version_id)
             await session.exec(delete(EventRow).where(col(EventRow.version_id) == version_id))
         return claimed[everything].n > 0
 
@@ -203,7 +218,8 @@ async def _record(
     attributed = await attribution.attribute_all(session, list(first.values()), now=now)
     new = await _insert(session, attributed)
     counted = [(event, span) for event, span in attributed if event.event_id in new]
-    await cells.add(session, cells.aggregate(counted))
+    await cells.add(session, cells.aggregate(cells.measured(counted)))
+    await observations.observe(session, counted)
     return [event for event, _ in counted]
 
 

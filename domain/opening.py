@@ -6,8 +6,10 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from uuid_utils.compat import uuid7
 
-from domain.errors import Conflict, NotFound
+from domain import cells
+from domain.errors import Conflict, InvalidValue, NotFound
 from domain.experiments import ABTestManager
+from domain.guardrail import BETTER
 from domain.lineage import SERVABLE, versions_of
 from domain.plan import RolloutRequest
 from domain.prompts import PromptVariant
@@ -29,13 +31,14 @@ async def claim(
     """Give the candidate its first 0 %, remembering the exact state before.
 
     Raises:
-        NotFound, Conflict: As `RolloutManager.open` says. Nothing is written.
+        NotFound, Conflict, InvalidValue: As `RolloutManager.open` says. Nothing is written.
     """
     routing = await claim_epoch(session, request.name, request.prompt_type)
     previous = routing.experiment_id
     await _refuse_a_second(session, request)
     baseline = await _production(session, request)
     candidate = await _candidate(session, request, baseline=baseline)
+    await _refuse_unknown_metrics(session, request, baseline=baseline)
     before = Before(
         baseline_status=baseline.status,
         candidate_status=candidate.status,
@@ -110,6 +113,20 @@ async def _refuse_a_second(session: AsyncSession, request: RolloutRequest) -> No
             f"experiment {other.id} on {_prompt(request)} is {other.status}:"
             " complete or stop it before a rollout"
         )
+
+
+async def _refuse_unknown_metrics(
+    session: AsyncSession, request: RolloutRequest, *, baseline: VersionRow
+) -> None:
+    """A custom number that nobody has reported yet is a typo, or could never be compared."""
+    reported = await cells.load(session, version_id=[baseline.id], experiment_id=[""], epoch=[0])
+    known = sorted({*BETTER, *(key.metric for key in reported)})
+    for number, guardrail in enumerate(request.plan.guardrails):
+        if guardrail.metric not in known:
+            raise InvalidValue(
+                f"plan.guardrails.{number}.metric {guardrail.metric!r} was never reported for"
+                f" {baseline.version}, the version in production: known are {', '.join(known)}"
+            )
 
 
 async def _production(session: AsyncSession, request: RolloutRequest) -> VersionRow:

@@ -1,13 +1,10 @@
 """The values a rollout is made of: immutable, no I/O, no clock. Presets included."""
 
 from datetime import timedelta
-from enum import StrEnum
-from typing import Annotated, Self, TypeGuard
+from typing import Self
 
 import yaml
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     JsonValue,
     ValidationError,
@@ -15,60 +12,12 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 
 from domain.duration import Duration, Tick, spell
 from domain.errors import InvalidPlan
-
-
-class Metric(StrEnum):
-    """What a guardrail may watch."""
-
-    SUCCESS = "success"
-
-
-Label = Annotated[str, Field(min_length=1, max_length=200)]
-
-
-def _is_map(given: object) -> TypeGuard[dict[str, object]]:
-    return isinstance(given, dict)
-
-
-class Value(BaseModel):
-    """Frozen; a field it does not know is refused rather than ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known(cls, given: object) -> object:
-        unknown = [key for key in given if key not in cls.model_fields] if _is_map(given) else []
-        if unknown:
-            allowed = ", ".join(cls.model_fields)
-            raise ValueError(f"unknown field {unknown[0]!r}: allowed are {allowed}")
-        return given
-
-
-class Guardrail(Value):
-    """What must not get worse, by fixed thresholds.
-
-    Attributes:
-        floor: Rate in [0, 1]; below it, with more than `min_events` events, the rollout rolls back.
-        target: Rate in [floor, 1]; at or above it, with more than `min_events` events, a stage may
-            go on. In between, it holds.
-        min_events: Events of the candidate in the present stage, >= 0, that are too few to judge.
-    """
-
-    metric: Metric = Metric.SUCCESS
-    floor: float = Field(default=0.8, ge=0, le=1)
-    target: float = Field(default=0.95, ge=0, le=1)
-    min_events: int = Field(default=100, ge=0, le=10**9)
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.target < self.floor:
-            raise ValueError(f"target {self.target:g} is below floor {self.floor:g}")
-        return self
+from domain.guardrail import Guardrail, GuardrailKind, Level
+from domain.policy import Mismatch, Policy, PromoteWhen
+from domain.value import Label, Value, complaint, flat, is_map
 
 
 class Stage(Value):
@@ -78,11 +27,23 @@ class Stage(Value):
         percent: Share of users given the candidate, 0 < percent <= 100.
         bake: How long the stage is watched, at least, before the next one starts.
         approval: Whether a person has to approve after the bake.
+        max_bake: After so much baking without an answer the guardrails' `when_inconclusive` says
+            what to do; at least `bake`. By default doubt holds for as long as it lasts.
+        promote_when: What must be shown before the next stage; by default what the plan says.
     """
 
     percent: float = Field(gt=0, le=100, strict=True)
     bake: Duration = timedelta(0)
     approval: bool = False
+    max_bake: Duration | None = None
+    promote_when: PromoteWhen | None = None
+
+    @model_validator(mode="after")
+    def _long_enough(self) -> Self:
+        if self.max_bake is not None and self.max_bake < self.bake:
+            least, most = spell(self.bake), spell(self.max_bake)
+            raise ValueError(f"max_bake {most} is shorter than bake {least}")
+        return self
 
 
 class RolloutPlan(Value):
@@ -92,7 +53,16 @@ class RolloutPlan(Value):
 
     Attributes:
         stages: Rising percents, the last one 100.
-        guardrails: What is judged at every check; at least one.
+        guardrails: What is judged at every check; at least one. A name alone is enough:
+            `guardrails: [success, response_time]`. The first one matters most.
+        alpha: Chance, over the whole rollout and all guardrails, however often they are looked at,
+            to roll back a version that does no harm; in (0, 1).
+        promote_when: `not_harmed`: enough was seen, and no harm; `safe`: shown not to be worse by
+            more than each guardrail's margin.
+        blind_after: How long a guardrail may be unreadable before its `when_blind` counts.
+        no_traffic_after: How long nobody may come before its `when_no_traffic` counts.
+        when_mismatch: What to do when users are not split as they should be: hold (never a
+            promotion), roll back, or only warn. Harm rolls back in any case.
         check_min: Wait before the first check after a ramp, at least 0.5 s;
             each later wait is half as long again.
         check_max: The longest wait between two checks.
@@ -104,6 +74,11 @@ class RolloutPlan(Value):
     name: Label = "custom"
     stages: tuple[Stage, ...] = Field(max_length=50)
     guardrails: tuple[Guardrail, ...] = Field(default=(Guardrail(),), max_length=20)
+    alpha: Level = 0.05
+    promote_when: PromoteWhen = PromoteWhen.NOT_HARMED
+    blind_after: Duration = timedelta(minutes=15)
+    no_traffic_after: Duration = timedelta(hours=24)
+    when_mismatch: Mismatch = "hold"
     check_min: Tick = timedelta(seconds=5)
     check_max: Tick = timedelta(minutes=5)
     final_bake: Duration = timedelta(minutes=30)
@@ -139,6 +114,31 @@ class RolloutPlan(Value):
             )
         return self
 
+    @model_validator(mode="after")
+    def _affordable(self) -> Self:
+        """Refuse guardrails that spend more than there is, or watch one thing twice."""
+        spent = sum(guardrail.alpha or 0.0 for guardrail in self.guardrails if guardrail.weighs)
+        free = [g for g in self.guardrails if g.weighs and g.alpha is None]
+        if spent > self.alpha * (1 + 1e-9) or (free and spent >= self.alpha):
+            shares = "and leave nothing to the others" if free else "more than there is"
+            raise ValueError(f"guardrails spend {spent:g} of alpha {self.alpha:g}, {shares}")
+        watched = [(g.metric, g.kind, g.quantile) for g in self.guardrails]
+        for twice in {one for one in watched if watched.count(one) > 1}:
+            raise ValueError(f"guardrails name {twice[0]} of kind {twice[1]} twice")
+        return self
+
+    @model_validator(mode="after")
+    def _comparable(self) -> Self:
+        """Refuse evidence for which there is nobody to compare with."""
+        alone = self.holdback == 0 and self.stages[0].percent == 100
+        for guardrail in self.guardrails if alone else ():
+            if guardrail.kind is GuardrailKind.EVIDENCE and guardrail.floor is None:
+                raise ValueError(
+                    f"guardrail {guardrail.metric} compares with the control, but the first stage"
+                    " gives everybody the candidate: keep a holdback, or give a floor or a limit"
+                )
+        return self
+
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read a plan written in YAML or JSON.
@@ -149,8 +149,8 @@ class RolloutPlan(Value):
         try:
             given = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            raise InvalidPlan(f"plan is not YAML: {_flat(str(error))}") from error
-        if not _is_map(given):
+            raise InvalidPlan(f"plan is not YAML: {flat(str(error))}") from error
+        if not is_map(given):
             raise InvalidPlan(f"plan must be a mapping with `stages`, got {given!r:.60}")
         try:
             return cls.model_validate(given)
@@ -164,6 +164,19 @@ class RolloutPlan(Value):
     def share_at(self, stage: int) -> float:
         """Return the percent of users the candidate truly gets in stage `stage`, counted from 1."""
         return min(self.stages[stage - 1].percent, 100 - self.holdback)
+
+    def policy_at(self, stage: int) -> Policy:
+        """Return what stage `stage`, from 1, is judged by; the final bake as the last one."""
+        step = self.stages[max(stage, 1) - 1]
+        return Policy(
+            guardrails=self.guardrails,
+            alpha=self.alpha,
+            promote_when=step.promote_when or self.promote_when,
+            blind_after=self.blind_after,
+            no_traffic_after=self.no_traffic_after,
+            when_mismatch=self.when_mismatch,
+            max_bake=step.max_bake,
+        )
 
     def advice(self) -> list[str]:
         """Return what a careful colleague would ask about a valid plan; empty when nothing."""
@@ -230,27 +243,6 @@ def preset(name: str) -> RolloutPlan:
             f"unknown plan {name!r}: give one of {', '.join(PRESETS)}, or a whole plan"
         )
     return PRESETS[name]
-
-
-def complaint(error: ValidationError) -> str:
-    """Return pydantic's findings in one line: field, what is wrong, the value given."""
-    return "; ".join(_finding(found) for found in error.errors(include_url=False))
-
-
-def _finding(found: ErrorDetails) -> str:
-    where = ".".join(str(part) for part in found["loc"])
-    what = found["msg"].removeprefix("Value error, ").replace("Input should", "must")
-    shown = f", got {_flat(repr(found['input'])):.60}" if _shows(found) else ""
-    return f"{where}: {what}{shown}" if where else f"{what}{shown}"
-
-
-def _shows(found: ErrorDetails) -> bool:
-    """Our own messages show the value where it helps; a missing field has none."""
-    return found["type"] not in {"value_error", "missing"}
-
-
-def _flat(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _stages(*steps: tuple[float, str]) -> tuple[Stage, ...]:

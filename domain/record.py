@@ -6,10 +6,9 @@ Pure values; workflow histories hold them as JSON, so every new field needs a de
 from datetime import datetime
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
-
 from domain.judge import Action, Reading
 from domain.plan import RolloutPlan
+from domain.value import Frozen
 
 
 class RolloutStatus(StrEnum):
@@ -34,12 +33,6 @@ class Kind(StrEnum):
     PROMOTED = "promoted"
     COMPLETED = "completed"
     ROLLED_BACK = "rolled_back"
-
-
-class Frozen(BaseModel):
-    """Frozen; unknown fields are ignored, so that older code reads what newer code wrote."""
-
-    model_config = ConfigDict(frozen=True)
 
 
 class Before(Frozen):

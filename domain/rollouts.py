@@ -4,24 +4,24 @@ Every method may be repeated: the journal's key of a step says whether it has be
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from domain import journal, judge, restoration
+from domain import checks, journal, restoration
 from domain.allocations import conclude
 from domain.database import Database, default_database
 from domain.errors import Conflict, NotFound
+from domain.evidence import Judged
 from domain.experiments import ABTestManager
-from domain.judge import Reading, Verdict
-from domain.metrics import MetricsCollector
+from domain.judge import Verdict
 from domain.opening import claim
 from domain.plan import RolloutPlan, RolloutRequest
 from domain.prompts import ExperimentStatus, VersionStatus
 from domain.record import Decision, Kind, Rollout, RolloutStatus
 from domain.routing import PRODUCTION_TAG
-from domain.tables import ExperimentRow, RolloutRow, VersionRow
+from domain.tables import RolloutRow, VersionRow
 from domain.tags import move_tag
 
 
@@ -31,7 +31,6 @@ class RolloutManager:
     def __init__(self, storage: Database | None = None) -> None:
         self._database = storage or default_database()
         self._experiments = ABTestManager(self._database)
-        self._metrics = MetricsCollector(self._database)
 
     async def open(self, request: RolloutRequest, *, key: str, workflow_id: str = "") -> Rollout:
         """Take the prompt, remember the exact state before, give the candidate its first 0 %.
@@ -40,6 +39,7 @@ class RolloutManager:
 
         Raises:
             NotFound: The prompt has no production version, or no such candidate.
+            InvalidValue: A guardrail watches a number that production never reported.
             Conflict: Another rollout or experiment is live on the prompt, or the candidate is the
                 version in production, a draft, deprecated or archived.
         """
@@ -88,10 +88,13 @@ class RolloutManager:
             journal.write(session, row, key=f"ramp:{stage}", kind=Kind.RAMPED, by=by, reason=why)
             return row.epoch
 
-    async def check(self, rollout_id: str, *, number: int) -> Verdict:
-        """Judge the guardrails on the candidate's events of the present stage, and journal it.
+    async def check(
+        self, rollout_id: str, *, number: int, baked: timedelta = timedelta(0)
+    ) -> Verdict:
+        """Judge the guardrails on what has been counted, and journal it with its evidence.
 
-        Idempotent by `number`: a repeated check answers as it did.
+        Idempotent by `number`: a repeated check answers as it did. `baked` is how long the present
+        stage has baked, for `max_bake`.
 
         Raises:
             NotFound: There is no such rollout.
@@ -100,13 +103,11 @@ class RolloutManager:
         async with self._database.transaction() as session:
             row = await _locked(session, rollout_id)
             if taken := await journal.find(session, row, f"check:{number}"):
-                return Verdict.model_validate(
-                    {"action": taken.action, "reason": taken.reason, "readings": taken.readings}
-                )
+                return journal.verdict_of(taken)
             _refuse_unless_live(row, "check")
-            verdict = judge.verdict(await self._readings(session, row))
-            journal.write_verdict(session, row, key=f"check:{number}", verdict=verdict)
-            return verdict
+            judged = await checks.judge(session, row, number=number, baked=baked)
+            await journal.write_verdict(session, row, number=number, judged=judged)
+            return judged.verdict
 
     async def promote(self, rollout_id: str, *, epoch: int, by: str = "", reason: str = "") -> int:
         """Move the production tag and status to the candidate; return the new epoch.
@@ -226,19 +227,10 @@ class RolloutManager:
         async with self._database.transaction() as session:
             return await journal.read(session, rollout_id, limit=limit)
 
-    async def _readings(self, session: AsyncSession, row: RolloutRow) -> Sequence[Reading]:
-        """Read each guardrail from the cell of the candidate in the present allocation."""
-        experiment = await session.get_one(ExperimentRow, row.experiment_id)
-        readings = []
-        for guardrail in RolloutPlan.model_validate(row.plan).guardrails:
-            cell = await self._metrics.read_cell(
-                row.candidate_id,
-                metric=guardrail.metric.value,
-                experiment_id=row.experiment_id,
-                epoch=experiment.epoch,
-            )
-            readings.append(judge.read(guardrail, events=cell.n, rate=cell.mean))
-        return readings
+    async def checks(self, rollout_id: str) -> Sequence[Judged]:
+        """Return every check with all that it rested on, oldest first."""
+        async with self._database.transaction() as session:
+            return await journal.judged(session, rollout_id)
 
 
 async def _locked(session: AsyncSession, rollout_id: str) -> RolloutRow:

@@ -136,6 +136,17 @@ class ExposureRow(SQLModel, table=True):
     at: datetime = Field(sa_type=UtcDateTime)
 
 
+class ExposureCountRow(SQLModel, table=True):
+    """How many users were first given a version in an epoch: its rows in `exposure`, counted."""
+
+    __tablename__ = "exposure_count"
+
+    experiment_id: str = Field(primary_key=True, foreign_key="experiment.id", ondelete="CASCADE")
+    epoch: int = Field(primary_key=True)
+    version: str = Field(primary_key=True)
+    users: int = Field(sa_type=BigInteger)
+
+
 class RoutingRow(SQLModel, table=True):
     """What a prompt serves. Its epoch rises with every change: the fencing token of all writers."""
 
@@ -177,14 +188,8 @@ class EventRow(SQLModel, table=True):
     occurred_at: datetime = Field(sa_type=UtcDateTime)
 
 
-class CellRow(SQLModel, table=True):
-    """Running moments of one metric of one version.
-
-    `experiment_id` "" and `epoch` 0 hold the version's total; every other cell is the part of it
-    that belongs to one epoch of one experiment. So each read is one row.
-    """
-
-    __tablename__ = "cell"
+class CellColumns(SQLModel):
+    """Running moments of one metric of one version, in one epoch of one experiment."""
 
     version_id: str = Field(primary_key=True)
     experiment_id: str = Field(primary_key=True)
@@ -197,6 +202,31 @@ class CellRow(SQLModel, table=True):
     max: float | None
     histogram: dict[str, int] = Field(sa_type=JSON)  # log bucket -> count
     last_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class CellRow(CellColumns, table=True):
+    """Of all events. Experiment "" and epoch 0 hold the version's total: each read is one row."""
+
+    __tablename__ = "cell"
+
+
+class ObservedCellRow(CellColumns, table=True):
+    """Of the observations alone, where a user counts once an epoch; there are no totals."""
+
+    __tablename__ = "observed_cell"
+
+
+class ObservationRow(SQLModel, table=True):
+    """Whose first outcome in an epoch is in the observed cell of a metric. Never updated."""
+
+    __tablename__ = "observation"
+    __table_args__ = {"sqlite_with_rowid": False}  # its key is nearly all there is to keep
+
+    experiment_id: str = Field(primary_key=True)
+    epoch: int = Field(primary_key=True)
+    user_id: str = Field(primary_key=True)  # then the metric: what comes at once lies together
+    metric: str = Field(primary_key=True)
+    version_id: str
 
 
 class RolloutRow(SQLModel, table=True):
@@ -234,6 +264,20 @@ class RolloutRow(SQLModel, table=True):
     reason: str = ""
 
 
+class SegmentRow(SQLModel, table=True):
+    """Users of a prompt, told apart by a rule; served by the prompt `<name>_<segment>`."""
+
+    __tablename__ = "segment"
+
+    name: str = Field(primary_key=True)
+    prompt_type: str = Field(primary_key=True)
+    segment: str = Field(primary_key=True)
+    rule: str = Field(sa_type=Text)
+    place: int  # counted from 1: the first segment whose rule matches has the user
+    defined_at: datetime = Field(sa_type=UtcDateTime)
+    by: str = ""
+
+
 class DecisionRow(SQLModel, table=True):
     """An append-only line of a rollout's journal. The key makes retries harmless."""
 
@@ -252,3 +296,18 @@ class DecisionRow(SQLModel, table=True):
     readings: list[dict[str, Any]] = Field(sa_type=JSON)
     by: str = ""
     reason: str
+
+
+class EvidenceRow(SQLModel, table=True):
+    """What one check saw, and the evidence after it: from these looks all verdicts follow again."""
+
+    __tablename__ = "evidence"
+    __table_args__ = (UniqueConstraint("rollout_id", "number"),)
+
+    decision_id: str = Field(primary_key=True, foreign_key="decision.id")
+    rollout_id: str = Field(foreign_key="rollout.id")
+    number: int  # of the check
+    method: str
+    policy: str  # its fingerprint
+    look: dict[str, Any] = Field(sa_type=JSON)
+    evidence: dict[str, Any] = Field(sa_type=JSON)  # may be made again from the looks

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from domain.duration import spell
+from domain.guardrail import Guardrail, GuardrailKind
 from domain.plan import RolloutPlan
 from domain.prompts import PromptVersion
 from terminal.screen import bar, rows
@@ -48,13 +49,30 @@ def plan(shown: RolloutPlan) -> RenderableType:
         table.add_row(f"stage {number}", what)
     table.add_row("afterwards", f"watched at 100 % for {spell(shown.final_bake)}")
     for guardrail in shown.guardrails:
-        table.add_row(
-            "guardrail",
-            f"{guardrail.metric.value} ≥ {guardrail.target:.1%} goes on, < {guardrail.floor:.1%}"
-            f" rolls back, each with more than {guardrail.min_events} events",
-        )
+        table.add_row(guardrail.role.value, watched(guardrail))
+    sure = f"a false rollback has a chance of {shown.alpha:.1%} at most, however often one looks"
+    table.add_row("alpha", sure)
     table.add_row("checks", f"every {spell(shown.check_min)}, slowing to {spell(shown.check_max)}")
     return Group(Text(f"plan {shown.name}", style="bold"), "", table)
+
+
+def watched(guardrail: Guardrail) -> str:
+    """Return what a guardrail watches, and what it takes, in one line."""
+    unit = "users" if guardrail.per == "user" else "events"
+    least = f"from {guardrail.fewest} {unit} a stage"
+    dry = "; dry run" if guardrail.dry_run else ""
+    if guardrail.kind is GuardrailKind.THRESHOLD:
+        return (
+            f"{guardrail.name} ≥ {guardrail.target_rate:.1%} goes on,"
+            f" < {guardrail.floor_rate:.1%} rolls back, each with more than"
+            f" {guardrail.fewest} events{dry}"
+        )
+    if guardrail.kind is GuardrailKind.LIMIT:
+        side = "at least" if guardrail.higher_is_better else "at most"
+        share = "" if guardrail.is_rate else f" for {guardrail.keeping:g} % of {unit}"
+        return f"{guardrail.metric} {side} {guardrail.limit:g}{share}, {least}{dry}"
+    floor = f" and not below {guardrail.floor:.1%}" if guardrail.floor is not None else ""
+    return f"{guardrail.name} not worse than the version before{floor}, {least}{dry}"
 
 
 def _flat(text: str) -> str:

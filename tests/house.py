@@ -11,12 +11,17 @@ from domain import (
     VersionStatus,
 )
 from domain.database import Database
-from domain.plan import RolloutRequest, preset
+from domain.guardrail import Guardrail, GuardrailKind
+from domain.plan import RolloutPlan, RolloutRequest, preset
 from domain.record import Rollout
 from domain.rollouts import RolloutManager
 from domain.routing import RoutingManager
 
 USERS = [f"user-{number}" for number in range(2_000)]
+
+BY_THRESHOLD = preset("demo").model_copy(
+    update={"guardrails": (Guardrail(kind=GuardrailKind.THRESHOLD),)}
+)
 
 
 class House:
@@ -53,14 +58,16 @@ class House:
         assert found
         return found
 
-    async def open(self, candidate: str = "1.1.0", key: str = "run-1") -> Rollout:
+    async def open(
+        self, candidate: str = "1.1.0", key: str = "run-1", plan: RolloutPlan = BY_THRESHOLD
+    ) -> Rollout:
         request = RolloutRequest(
-            name=self.name, prompt_type="system", candidate=candidate, plan=preset("demo")
+            name=self.name, prompt_type="system", candidate=candidate, plan=plan
         )
         return await self.rollouts.open(request, key=key)
 
-    async def ramped(self, stage: int) -> Rollout:
-        rollout = await self.open()
+    async def ramped(self, stage: int, plan: RolloutPlan = BY_THRESHOLD) -> Rollout:
+        rollout = await self.open(plan=plan)
         epoch = rollout.epoch
         for number in range(1, stage + 1):
             epoch = await self.rollouts.ramp(rollout.id, stage=number, epoch=epoch)

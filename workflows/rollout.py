@@ -9,7 +9,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 
 with workflow.unsafe.imports_passed_through():
     from activities.rollouts import Check, Open, RollBack, RolloutActivities
-    from domain.judge import Action, Verdict, unreadable
+    from domain.judge import Action, Verdict
     from workflows import execution
     from workflows.commands import Command, only
     from workflows.execution import Method, Order, Result
@@ -21,7 +21,6 @@ with workflow.unsafe.imports_passed_through():
 JITTER = 0.1  # of a wait, so that a thousand rollouts started together do not check together
 RESTORE_PAUSE = timedelta(seconds=1)  # doubled after each rollback that reads back incomplete
 RESTORE_PAUSE_MAX = timedelta(minutes=5)
-GUARD = "guardrails"  # who rolls back when no person does
 
 
 @workflow.defn
@@ -48,8 +47,7 @@ class RolloutWorkflow(RolloutMessages):
         """Return how it ended.
 
         Args:
-            given: One `RolloutRequest` as JSON. Read leniently and judged by an activity, so that
-                a wrong one fails this workflow with a sentence instead of sticking it.
+            given: One `RolloutRequest` as JSON; a wrong one fails this workflow with a sentence.
         """
         try:
             if self._state.rollout is None:
@@ -111,7 +109,7 @@ class RolloutWorkflow(RolloutMessages):
             self._state.checks += 1
             self._state.verdict = await self._check()
             if self._state.verdict.action is Action.ROLL_BACK:
-                self._state.harmed(by=GUARD)
+                self._state.harmed()
                 raise execution.GivenUp
             if self._state.may_go_on(workflow.now()):
                 return
@@ -134,14 +132,17 @@ class RolloutWorkflow(RolloutMessages):
 
     async def _check(self) -> Verdict:
         """Judge; what cannot be measured is an error, which holds."""
-        order = Check(rollout_id=self._state.id, number=self._state.checks)
+        state, now = self._state, workflow.now()
+        order = Check(rollout_id=state.id, number=state.checks, baked=state.elapsed(now))
+        said = f"no. {order.number} at {state.step.percent:g} %"
         try:
-            said = f"no. {order.number} at {self._state.step.percent:g} %"
-            return await self._do(RolloutActivities.check, order, said, execution.READ)
+            verdict = await self._do(RolloutActivities.check, order, said, execution.READ)
         except ActivityError as error:
             if is_cancelled_exception(error) or execution.is_refusal(error):
                 raise
-            return unreadable(execution.cause(error))
+            return state.blind(execution.cause(error), now=workflow.now())
+        state.blind_since = None
+        return verdict
 
     async def _write_notes(self) -> None:
         """Journal what people asked for since the last time."""

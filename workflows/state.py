@@ -10,12 +10,13 @@ from pydantic import BaseModel
 
 from activities.rollouts import Opened, Promote, Ramp
 from domain.duration import spell
-from domain.judge import Action, Verdict
+from domain.judge import Action, Verdict, unreadable
 from domain.plan import RolloutPlan, Stage
 from domain.record import Kind, Rollout
 from workflows.commands import KINDS, Command, Verb
 from workflows.notes import Notes
 
+GUARD = "guardrails"  # who rolls back when no person does
 GROWTH = 1.5  # risk is highest just after a ramp: each wait for a check is half as long again
 
 
@@ -55,6 +56,7 @@ class State(BaseModel):
     next_check_at: datetime | None = None
     checks: int = 0
     verdict: Verdict = Verdict()
+    blind_since: datetime | None = None
     pause: Command | None = None
     approval: Command | None = None
     hurry: Command | None = None
@@ -107,18 +109,23 @@ class State(BaseModel):
     def ramp_order(self, stage: int) -> Ramp:
         """Return the order to ramp to the stage, in the name of whoever sent it on."""
         sent = self.hurry or self.approval or Command()
-        return Ramp(
-            rollout_id=self.id, stage=stage, epoch=self.epoch, by=sent.by, reason=sent.reason
-        )
+        sent_by = {"by": sent.by, "reason": sent.reason}
+        return Ramp(rollout_id=self.id, stage=stage, epoch=self.epoch, **sent_by)
 
     def promote_order(self) -> Promote:
         """Return the order to promote, in the name of whoever sent it on."""
         sent = self.hurry or self.approval or Command()
         return Promote(rollout_id=self.id, epoch=self.epoch, by=sent.by, reason=sent.reason)
 
-    def harmed(self, *, by: str) -> None:
+    def harmed(self) -> None:
         """Order a rollback because of the latest verdict."""
-        self.rollback = Command(reason=self.verdict.reason[:2000], by=by)
+        self.rollback = Command(reason=self.verdict.reason[:2000], by=GUARD)
+
+    def blind(self, why: str, *, now: datetime) -> Verdict:
+        """Return what follows when a check could not be made at all."""
+        self.blind_since = self.blind_since or now
+        policy = self.plan.policy_at(self.stage)
+        return unreadable(why, lasted=now - self.blind_since, policy=policy)
 
     def elapsed(self, now: datetime) -> timedelta:
         """Return how long the stage has baked, pauses left out."""

@@ -193,7 +193,7 @@ FILES = {
         ("plan lint over.yaml", ("stages.0.percent", "less than or equal to 100", "101")),
         ("plan lint negative.yaml", ("stages.0.bake", "-5s", "90s")),
         ("plan lint field.yaml", ("bak", "allowed are percent, bake, approval")),
-        ("plan lint metric.yaml", ("guardrails.0.metric", "joy", "success")),
+        ("plan lint metric.yaml", ("guardrails.0", "joy", "success")),
         ("plan lint empty.yaml", ("stages", "at least one stage")),
         ("plan lint text.yaml", ("must be a mapping", "just a text")),
         ("plan lint broken.yaml", ("broken.yaml", "not YAML")),

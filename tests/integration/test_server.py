@@ -86,6 +86,7 @@ class Place:
 
         async def come() -> None:
             while not gone.is_set():
+                await self.house.events("1.0.0", good=30, bad=0)
                 await self.house.events("1.1.0", good=good, bad=bad)
                 await asyncio.sleep(0.2)
 

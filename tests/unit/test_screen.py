@@ -231,7 +231,7 @@ def test_a_plan_tells_what_is_held_back() -> None:
     told = shown(sheet.plan(preset("demo")))
 
     assert "100 % for 3s (but 1 % held back)" in told
-    assert "success ≥ 95.0% goes on, < 80.0% rolls back" in told
+    assert "success not worse than the version before, from 100 users a stage" in told
 
 
 def test_a_long_template_is_cut_in_a_list_and_whole_when_shown() -> None:

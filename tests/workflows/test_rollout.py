@@ -37,7 +37,7 @@ async def test_a_failing_guardrail_rolls_back_at_the_next_check(
     outcome = await (await rehearsal.start()).result()
 
     assert (outcome.outcome, outcome.by) == (Phase.ROLLED_BACK, "guardrails")
-    assert "below the floor of 80.0%" in outcome.reason
+    assert "evidence of harm" in outcome.reason
     checks = [line for line in await rehearsal.journal() if line.kind is Kind.CHECKED]
     assert len(checks) == bad_from
     assert await rehearsal.house.facts() == before
@@ -51,7 +51,7 @@ async def test_without_data_it_is_undecided_and_never_advances(rehearsal: Rehear
 
     progress = await rehearsal.progress(handle)
     assert (progress.phase, progress.stage) == (Phase.BAKING, 1)
-    assert progress.verdict.reason == "success: no events yet in this stage"
+    assert progress.verdict.reason == "success: no users yet in this stage, and no data proves nothing"
     await handle.signal("rollback")
     assert (await handle.result()).outcome is Phase.ROLLED_BACK
 

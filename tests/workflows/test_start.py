@@ -58,7 +58,7 @@ async def test_the_small_json_starts_a_rollout_that_lists_and_describe_show(
         ({"plan": ROLLING | {"guardrails": []}}, "guardrails: must name at least one guardrail"),
         (
             {"plan": ROLLING | {"guardrails": [{"metric": "latency"}]}},
-            "guardrails.0.metric: must be 'success', got 'latency'",
+            "guardrails.0: metric 'latency' is none of success, user_rating, response_time",
         ),
         ({"plan": ROLLING | {"check_min": 0}}, "check_min: must be at least 500ms, got 0s"),
         ({"candidate": "9.9.9"}, "candidate '9.9.9' of greeting.system does not exist: known are"),

@@ -1,0 +1,421 @@
+"""What counts as evidence: the first outcome of a user in an epoch; and who was exposed."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from sqlmodel import col, select, text, update
+
+from domain.attribution import LATENESS
+from domain.database import Database
+from domain.errors import InvalidValue, NotFound
+from domain.experiments import ABTestManager
+from domain.metrics import MetricsCollector
+from domain.prompts import MetricEvent, PromptVariant
+from domain.stats.moments import Moments
+from domain.tables import AllocationRow, ExposureRow, ObservationRow
+from domain.versions import VersionManager
+
+EXPERIMENT = "exp"
+HALVES = {"1.0.0": 0.5, "1.0.1": 0.5}
+
+
+class Trial:
+    """An experiment on two versions, and what is observed in it."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.metrics = MetricsCollector(database)
+        self.manager = ABTestManager(database)
+        self.ids: list[str] = []
+
+    async def begin(self) -> None:
+        versions = VersionManager(self.database)
+        for number in HALVES:
+            made = await versions.create_version("greeting", "system", f"Hi {number}", number)
+            self.ids.append(made.version_id)
+        await self.manager.create_experiment(
+            "greeting", "system", [PromptVariant(v, w) for v, w in HALVES.items()],
+            experiment_id=EXPERIMENT,
+        )  # fmt: skip
+
+    def event(
+        self, user: str | None, arm: int = 0, *, after: float = 0, **fields: Any
+    ) -> MetricEvent:
+        """Return an event that happens some milliseconds after now."""
+        at = datetime.now(UTC) + timedelta(milliseconds=after)
+        return MetricEvent(self.ids[arm], at, user_id=user, **fields)
+
+    async def record(self, *events: MetricEvent) -> int:
+        return await self.metrics.record_events(events)
+
+    async def epoch(self) -> int:
+        """Return the current epoch."""
+        async with self.database.transaction() as session:
+            query = select(AllocationRow.epoch).order_by(col(AllocationRow.epoch).desc())
+            return (await session.exec(query)).first() or 0
+
+    async def observed(
+        self, metric: str = "success", *, arm: int = 0, epoch: int | None = None
+    ) -> Moments:
+        wanted = await self.epoch() if epoch is None else epoch
+        found = await self.metrics.read_observed(self.ids, experiment_id=EXPERIMENT, epoch=wanted)
+        cells = {(key.version_id, key.metric): cell for key, cell in found.items()}
+        cell = cells.get((self.ids[arm], metric))
+        return cell.moments if cell else Moments()
+
+    async def end_epoch(self, epoch: int, *, ago: timedelta) -> None:
+        """Let the epoch have ended some time ago, an hour after it began."""
+        ended = datetime.now(UTC) - ago
+        times = {"started_at": ended - timedelta(hours=1), "ended_at": ended}
+        async with self.database.transaction() as session:
+            await session.exec(
+                update(AllocationRow).where(col(AllocationRow.epoch) == epoch).values(times)
+            )
+
+
+@pytest_asyncio.fixture
+async def trial(database: Database) -> AsyncIterator[Trial]:
+    begun = Trial(database)
+    await begun.begin()
+    yield begun
+
+
+async def test_a_user_who_retries_fifty_times_is_one_observation_its_first_outcome(
+    trial: Trial,
+) -> None:
+    await trial.record(trial.event("ada", success=False))
+
+    for _ in range(7):
+        await trial.record(*(trial.event("ada", success=True) for _ in range(7)))
+
+    assert await trial.observed() == Moments(1, 0.0, 0.0, 0.0, 0.0)
+    assert (await trial.metrics.read_cell(trial.ids[0])).n == 50
+
+
+async def test_a_retried_event_is_observed_once(trial: Trial) -> None:
+    batch = [trial.event(f"u{n}", event_id=f"e{n}") for n in range(5)]
+    anonymous = trial.event(None, event_id="nobody")
+
+    counted = [await trial.record(*batch, anonymous, anonymous) for _ in range(3)]
+
+    assert counted == [6, 0, 0]
+    assert (await trial.observed()).n == 6
+
+
+async def test_in_a_batch_the_first_to_happen_counts_wherever_it_stands(trial: Trial) -> None:
+    events = [
+        trial.event("ada", after=3, success=True),
+        trial.event("ada", after=1, success=False),
+        trial.event("ada", after=2, success=True),
+    ]
+    same_instant = trial.event("bob").timestamp
+    ties = [
+        MetricEvent(trial.ids[1], same_instant, success=n == "a", user_id="bob", event_id=n)
+        for n in ("b", "a", "c")
+    ]
+
+    await trial.record(*ties, *events)
+
+    assert (await trial.observed()).mean == 0.0
+    assert await trial.observed(arm=1) == Moments(1, 1.0, 0.0, 1.0, 1.0)
+
+
+async def test_what_was_observed_stays_when_something_earlier_arrives_later(trial: Trial) -> None:
+    await trial.record(trial.event("ada", after=5, success=True))
+
+    await trial.record(trial.event("ada", after=1, success=False))
+
+    assert await trial.observed() == Moments(1, 1.0, 0.0, 1.0, 1.0)
+
+
+async def test_each_metric_has_a_first_of_its_own(trial: Trial) -> None:
+    await trial.record(trial.event("ada", success=False))
+    await trial.record(trial.event("ada", response_time=2.0, numbers={"cost": 0.5}))
+    await trial.record(trial.event("ada", response_time=9.0, tokens=7, numbers={"cost": 0.1}))
+
+    seen = {m: await trial.observed(m) for m in ("success", "response_time", "tokens", "cost")}
+
+    assert {metric: (found.n, found.mean) for metric, found in seen.items()} == {
+        "success": (1, 0.0), "response_time": (1, 2.0), "tokens": (1, 7.0), "cost": (1, 0.5)
+    }  # fmt: skip
+
+
+async def test_the_tail_of_an_observed_metric_can_be_read(trial: Trial) -> None:
+    await trial.record(*(trial.event(f"u{n}", response_time=n + 1.0) for n in range(100)))
+
+    found = await trial.metrics.read_observed(
+        trial.ids, experiment_id=EXPERIMENT, epoch=await trial.epoch()
+    )
+
+    cell = next(cell for key, cell in found.items() if key.metric == "response_time")
+    assert cell.quantile(0.95) == pytest.approx(95, rel=0.01)
+    assert cell.last_at is not None
+
+
+async def test_events_without_a_user_count_singly(trial: Trial) -> None:
+    await trial.record(*(trial.event(None, success=n > 0) for n in range(4)), trial.event("ada"))
+
+    found = await trial.observed()
+    assert found.n == 5
+    assert found.total == pytest.approx(4)
+
+
+async def test_a_new_epoch_observes_its_users_anew(trial: Trial) -> None:
+    await trial.record(trial.event("ada", success=False))
+    first = await trial.epoch()
+
+    await trial.manager.reallocate(EXPERIMENT, {"1.0.0": 0.2, "1.0.1": 0.8})
+    await trial.record(trial.event("ada"), trial.event("ada", success=False, after=1))
+
+    assert await trial.epoch() > first
+    assert (await trial.observed(epoch=first)).mean == 0.0
+    assert await trial.observed() == Moments(1, 1.0, 0.0, 1.0, 1.0)
+
+
+async def test_late_events_are_observed_in_their_own_epoch_or_not_at_all(trial: Trial) -> None:
+    first = await trial.epoch()
+    await trial.manager.reallocate(EXPERIMENT, {"1.0.0": 0.2, "1.0.1": 0.8})
+    minute = timedelta(minutes=1)
+
+    await trial.end_epoch(first, ago=minute)
+    await trial.record(MetricEvent(trial.ids[0], datetime.now(UTC) - 2 * minute, user_id="late"))
+    await trial.end_epoch(first, ago=LATENESS + minute)
+    too_late = datetime.now(UTC) - LATENESS - 2 * minute
+    await trial.record(MetricEvent(trial.ids[0], too_late, user_id="too late"))
+
+    assert (await trial.observed(epoch=first)).n == 1
+    assert (await trial.observed()).n == 0
+    assert (await trial.metrics.read_cell(trial.ids[0])).n == 2
+
+
+async def test_outside_of_experiments_nothing_is_observed(trial: Trial, database: Database) -> None:
+    await trial.metrics.record_event("unregistered", user_id="ada")
+    await trial.manager.update_experiment_status(EXPERIMENT, "completed")
+    await trial.end_epoch(await trial.epoch(), ago=LATENESS + timedelta(minutes=1))
+    await trial.record(trial.event("ada"))
+
+    async with database.transaction() as session:
+        assert (await session.exec(select(ObservationRow))).all() == []
+
+
+async def test_concurrent_writers_of_the_same_users_observe_each_exactly_once(trial: Trial) -> None:
+    async def send(n: int) -> None:
+        users = [f"u{(n * 7 + k) % 60}" for k in range(40)][:: 1 if n % 2 else -1]
+        await trial.record(
+            *(trial.event(user, arm=int(user[1:]) % 2, response_time=1.0) for user in users)
+        )
+
+    await asyncio.gather(*(send(n) for n in range(24)))
+
+    counted = [await trial.observed(m, arm=a) for m in ("success", "response_time") for a in (0, 1)]
+    assert [found.n for found in counted] == [30] * 4
+    assert counted[2] == Moments(30, 1.0, 0.0, 1.0, 1.0)
+
+
+async def test_users_who_are_seen_in_both_arms_at_once_are_observed_in_one(trial: Trial) -> None:
+    async def send(n: int) -> None:
+        users = [f"u{k:04}" for k in range(1_200)][:: 1 if n % 2 else -1]
+        await trial.record(*(trial.event(user, arm=n % 2) for user in users))
+
+    await asyncio.gather(*(send(n) for n in range(4)))
+
+    assert (await trial.observed(arm=0)).n + (await trial.observed(arm=1)).n == 1_200
+
+
+async def test_a_reset_forgets_the_observations_of_its_version_alone(trial: Trial) -> None:
+    await trial.record(trial.event("ada", success=False), trial.event("bob", arm=1))
+
+    await trial.metrics.reset_metrics(trial.ids[0])
+
+    assert (await trial.observed()).n == 0
+    assert (await trial.observed(arm=1)).n == 1
+    await trial.record(trial.event("ada"), trial.event("bob", arm=1, success=False))
+    assert await trial.observed() == await trial.observed(arm=1) == Moments(1, 1.0, 0.0, 1.0, 1.0)
+
+
+async def test_a_reset_among_writers_leaves_as_many_observations_as_users(trial: Trial) -> None:
+    async def send(n: int) -> int:
+        return await trial.record(*(trial.event(f"u{k}") for k in range(n, n + 40)))
+
+    for _ in range(10):
+        await send(0)
+        await asyncio.gather(send(0), trial.metrics.reset_metrics(trial.ids[0]), send(20))
+
+        users = {event.user_id for event in await trial.metrics.get_events(trial.ids[0])}
+        assert (await trial.observed()).n == len(users)
+
+
+async def test_an_outer_transaction_that_fails_observes_nobody(trial: Trial) -> None:
+    async def fail() -> None:
+        async with trial.database.transaction():
+            await trial.record(trial.event("ada", success=False))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+
+    await trial.record(trial.event("ada"))
+    assert (await trial.observed()).mean == 1.0
+
+
+async def test_first_exposures_are_counted_per_arm(trial: Trial) -> None:
+    users = [f"u{n}" for n in range(40)]
+
+    async def serve(user: str) -> str:
+        return await trial.manager.get_variant_for_user(EXPERIMENT, user)
+
+    given = await asyncio.gather(*(serve(user) for user in users))
+    await asyncio.gather(*(serve(user) for user in users[:20]))
+
+    assert await trial.manager.get_exposure_counts(EXPERIMENT) == Counter(given)
+
+
+async def test_transactions_that_record_users_of_different_arms_do_not_deadlock(
+    trial: Trial,
+) -> None:
+    async def serve(n: int) -> None:
+        async with trial.database.transaction():
+            for k in range(6):
+                exposure = (f"u{n}.{k}", f"1.0.{(n + k) % 2}", await trial.epoch())
+                await trial.manager.record_exposures(EXPERIMENT, [exposure])
+
+    await asyncio.gather(*(serve(n) for n in range(8)))
+
+    assert await trial.manager.get_exposure_counts(EXPERIMENT) == {"1.0.0": 24, "1.0.1": 24}
+
+
+async def test_a_process_that_assigns_from_memory_tells_its_exposures_in_batches(
+    trial: Trial,
+) -> None:
+    now = await trial.epoch()
+    batch = [("ada", "1.0.0", now), ("bob", "1.0.1", now), ("bob", "1.0.0", now)]
+
+    told = [await trial.manager.record_exposures(EXPERIMENT, batch) for _ in range(2)]
+    again = await trial.manager.record_exposures(
+        "greeting", [("ada", "1.0.1", now), ("eve", "1.0.1", now)]
+    )
+
+    assert [*told, again] == [2, 0, 1]
+    assert await trial.manager.get_exposure_counts(EXPERIMENT) == {"1.0.0": 1, "1.0.1": 2}
+    assert await trial.manager.get_user_assignment(EXPERIMENT, "bob") == "1.0.1"
+    assert await trial.manager.record_exposures(EXPERIMENT, []) == 0
+
+
+async def test_concurrent_batches_of_exposures_count_every_user_once(trial: Trial) -> None:
+    now = await trial.epoch()
+
+    async def tell(n: int) -> int:
+        users = [(n * 100 + k) % 2_000 for k in range(1_500)][:: 1 if n % 2 else -1]
+        batch = [(f"u{user}", f"1.0.{user % 2}", now) for user in users]
+        return await trial.manager.record_exposures(EXPERIMENT, batch)
+
+    new = await asyncio.gather(*(tell(n) for n in range(6)))
+
+    assert sum(new) == 2_000
+    counts = await trial.manager.get_exposure_counts(EXPERIMENT)
+    assert counts == {"1.0.0": 1_000, "1.0.1": 1_000}
+
+
+async def test_exposures_are_counted_in_their_epoch_until_it_has_long_ended(trial: Trial) -> None:
+    first = await trial.epoch()
+    await trial.manager.reallocate(EXPERIMENT, {"1.0.0": 0.2, "1.0.1": 0.8})
+    second = await trial.epoch()
+
+    both = [("ada", "1.0.0", first), ("ada", "1.0.0", second)]
+    told = await trial.manager.record_exposures(EXPERIMENT, both)
+    await trial.end_epoch(first, ago=LATENESS + timedelta(minutes=1))
+    late = await trial.manager.record_exposures(
+        EXPERIMENT, [("bob", "1.0.0", first), ("bob", "1.0.1", second)]
+    )
+
+    assert (told, late) == (2, 1)
+    counts = [await trial.manager.get_exposure_counts(EXPERIMENT, epoch=e) for e in (first, second)]
+    assert counts == [{"1.0.0": 1, "1.0.1": 0}, {"1.0.0": 1, "1.0.1": 1}]
+
+
+@pytest.mark.parametrize(
+    ("exposure", "refusal"),
+    [
+        (("ada", "9.9.9", 1), r"exposure 1: version must be in \['1.0.0', '1.0.1'\], got '9.9.9'"),
+        (("ada", "1.0.0", 7), r"exposure 1: epoch must be in \[1\], got 7"),
+        (("ada", "1.0.0", True), "exposure 1: epoch must be"),
+        (("ada", "1.0.0", "1"), "exposure 1: epoch must be"),
+        (("", "1.0.0", 1), "exposure 1: length of user_id must be"),
+        (("x" * 201, "1.0.0", 1), "exposure 1: length of user_id must be"),
+        ((None, "1.0.0", 1), "exposure 1: user_id must be a text"),
+        (("nul \x00", "1.0.0", 1), "exposure 1: user_id must not contain NUL"),
+        (("ada", "1.0.0"), "exposure 1: .*epoch"),
+        (7, "exposure 1: "),
+    ],
+)
+async def test_one_wrong_exposure_refuses_the_batch(
+    trial: Trial, exposure: Any, refusal: str
+) -> None:
+    with pytest.raises(InvalidValue, match=refusal):
+        await trial.manager.record_exposures(EXPERIMENT, [("bob", "1.0.0", 1), exposure])
+
+    async with trial.database.transaction() as session:
+        assert (await session.exec(select(ExposureRow))).all() == []
+
+
+async def test_exposures_of_nothing_and_too_many_are_refused(trial: Trial) -> None:
+    with pytest.raises(NotFound, match="nowhere"):
+        await trial.manager.record_exposures("nowhere", [("ada", "1.0.0", 1)])
+    with pytest.raises(InvalidValue, match="at most 10000 exposures, got 10001"):
+        await trial.manager.record_exposures(EXPERIMENT, [("ada", "1.0.0", 1)] * 10_001)
+    assert await trial.manager.get_exposure_counts("nowhere") == {}
+
+
+async def test_events_are_no_proof_of_exposure(trial: Trial) -> None:
+    await trial.record(trial.event("ada"))
+
+    assert await trial.manager.get_exposure_counts(EXPERIMENT) == {"1.0.0": 0, "1.0.1": 0}
+
+
+async def test_the_counts_go_with_their_experiment(trial: Trial) -> None:
+    await trial.manager.get_variant_for_user(EXPERIMENT, "ada")
+
+    assert await trial.manager.delete_experiment(EXPERIMENT) is True
+
+    assert await trial.manager.get_exposure_counts(EXPERIMENT) == {}
+
+
+async def test_exposures_told_while_their_experiment_is_deleted_are_counted_or_not_found(
+    trial: Trial,
+) -> None:
+    now = await trial.epoch()
+
+    async def tell(n: int) -> None:
+        for k in range(10):
+            assert await trial.manager.record_exposures(EXPERIMENT, [(f"u{n}.{k}", "1.0.0", now)])
+
+    *answers, deleted = await asyncio.gather(
+        *(tell(n) for n in range(8)),
+        trial.manager.delete_experiment(EXPERIMENT),
+        return_exceptions=True,
+    )
+
+    assert deleted is True
+    assert all(answer is None or isinstance(answer, NotFound) for answer in answers)
+
+
+async def test_a_database_from_before_observations_goes_on_and_observes_from_now_on(
+    trial: Trial,
+) -> None:
+    await trial.record(trial.event("ada", success=False))
+    async with trial.database.transaction() as session:
+        for table in ("observation", "observed_cell", "exposure_count"):
+            await session.exec(text(f"DROP TABLE {table}"))  # type: ignore[call-overload]
+    upgraded = Trial(Database(trial.database.url.render_as_string(hide_password=False)))
+    upgraded.ids = trial.ids
+
+    await upgraded.record(upgraded.event("ada"))
+
+    found = await upgraded.observed()
+    await upgraded.database.dispose()
+    assert found == Moments(1, 1.0, 0.0, 1.0, 1.0)
