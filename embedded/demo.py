@@ -13,6 +13,7 @@ from rich.console import Console
 from control.rollouts import Control
 from dev import Stack
 from domain.database import Database
+from domain.experiments import ABTestManager
 from domain.metrics import MetricsCollector
 from domain.plan import RolloutRequest, preset
 from domain.prompts import VersionStatus
@@ -73,6 +74,7 @@ class Demo:
                 users = Traffic(
                     router,
                     MetricsCollector(database),
+                    ABTestManager(database),
                     prompt=PROMPT,
                     health=HEALTH,
                     seed=self._seed,

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Self
 
 from domain.errors import Unavailable
+from domain.experiments import ABTestManager
 from domain.metrics import MetricsCollector
 from domain.prompts import MetricEvent
 from domain.routing import Router
@@ -27,6 +28,7 @@ class Traffic:
         self,
         router: Router,
         collector: MetricsCollector,
+        experiments: ABTestManager,
         *,
         prompt: tuple[str, str],
         health: Mapping[str, float],
@@ -37,17 +39,20 @@ class Traffic:
         Args:
             router: Kept fresh by its owner.
             collector: Told of every use.
+            experiments: Told who was given what.
             prompt: Name and type.
             health: By version, the share of uses that succeed, 0 to 1.
             seed: Of the users and of their luck.
         """
         self._router = router
         self._collector = collector
+        self._experiments = experiments
         self._prompt = prompt
         self._health = health
         self._random = random.Random(seed)  # noqa: S311  # reproducible, and guards no secret
         self._seed = seed
         self._sent = 0
+        self._exposures: dict[str, list[tuple[str, str, int]]] = {}
         self._task: asyncio.Task[None] | None = None
         self._left = asyncio.Event()
 
@@ -65,7 +70,7 @@ class Traffic:
         clock = asyncio.get_running_loop().time
         due = clock()
         while not self._left.is_set():
-            uses = (self._use() for _ in range(round(PER_SECOND * TICK_S)))
+            uses = [self._use() for _ in range(round(PER_SECOND * TICK_S))]
             await self._report([use for use in uses if use is not None])
             due = max(due + TICK_S, clock())
             await asyncio.sleep(due - clock())
@@ -77,6 +82,9 @@ class Traffic:
         if served.version_id is None or served.version is None:
             return None
         self._sent += 1
+        if served.experiment_id is not None and served.epoch is not None:
+            exposure = (user, served.version, served.epoch)
+            self._exposures.setdefault(served.experiment_id, []).append(exposure)
         return MetricEvent(
             version_id=served.version_id,
             timestamp=datetime.now(UTC),
@@ -89,9 +97,12 @@ class Traffic:
         )
 
     async def _report(self, batch: list[MetricEvent]) -> None:
-        """Report until it is counted: the ids of the events make repeating harmless."""
+        """Report until it is counted: users and the ids of events make repeating harmless."""
+        exposures, self._exposures = self._exposures, {}
         while batch and not self._left.is_set():
             try:
+                for experiment_id, given in exposures.items():
+                    await self._experiments.record_exposures(experiment_id, given)
                 await self._collector.record_events(batch)
             except Unavailable:
                 await asyncio.sleep(TICK_S)
