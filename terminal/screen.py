@@ -33,6 +33,7 @@ COLOURS = {
     Action.ADVANCE.value: "green",
     Action.ROLL_BACK.value: "red",
     Standing.SAFE.value: "green",
+    Standing.NOT_HARMED.value: "green",
     Standing.HARMED.value: "red",
     Standing.ERROR.value: "yellow",
 }
@@ -75,7 +76,7 @@ def why(picture: Picture) -> RenderableType:
         table.add_row("next check", instant(shown.next_check_at, now=picture.at))
     table.add_row("verdict", _verdict(picture))
     for reading in shown.verdict.readings:
-        standing = Text(reading.standing.value, style=colour(reading.standing.value))
+        standing = Text(words(reading.standing), style=colour(reading.standing.value))
         table.add_row(reading.guardrail, Text.assemble(standing, f": {reading.evidence}"))
     for name, value in _obstacles(picture):
         table.add_row(name, value)

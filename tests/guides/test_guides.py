@@ -19,7 +19,8 @@ from pydantic.fields import FieldInfo
 
 from dev import Stack, free_port
 from domain.duration import spell
-from domain.plan import PRESETS, Guardrail, RolloutPlan, RolloutRequest, Stage
+from domain.guardrail import Guardrail
+from domain.plan import PRESETS, RolloutPlan, RolloutRequest, Stage
 from settings import child_environment
 from tests.guides.document import DOCUMENTS, GUIDES, LANGUAGES, ROOT, Block, blocks, blocks_in
 from workflows.commands import Command
@@ -154,6 +155,8 @@ def _default(field: FieldInfo) -> str:
     given = field.default
     if field.is_required():
         return "required"
+    if given is None:
+        return "none"
     if isinstance(given, tuple):
         return "one, all defaults"
     if isinstance(given, bool):

@@ -1,7 +1,6 @@
-"""What counts as evidence: the first outcome of a user in an epoch; and who was exposed."""
+"""What counts as evidence: the first outcome of a user in an epoch, kept exactly once."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,12 +11,11 @@ from sqlmodel import col, select, text, update
 
 from domain.attribution import LATENESS
 from domain.database import Database
-from domain.errors import InvalidValue, NotFound
 from domain.experiments import ABTestManager
 from domain.metrics import MetricsCollector
 from domain.prompts import MetricEvent, PromptVariant
 from domain.stats.moments import Moments
-from domain.tables import AllocationRow, ExposureRow, ObservationRow
+from domain.tables import AllocationRow, ObservationRow
 from domain.versions import VersionManager
 
 EXPERIMENT = "exp"
@@ -261,147 +259,6 @@ async def test_an_outer_transaction_that_fails_observes_nobody(trial: Trial) -> 
 
     await trial.record(trial.event("ada"))
     assert (await trial.observed()).mean == 1.0
-
-
-async def test_first_exposures_are_counted_per_arm(trial: Trial) -> None:
-    users = [f"u{n}" for n in range(40)]
-
-    async def serve(user: str) -> str:
-        return await trial.manager.get_variant_for_user(EXPERIMENT, user)
-
-    given = await asyncio.gather(*(serve(user) for user in users))
-    await asyncio.gather(*(serve(user) for user in users[:20]))
-
-    assert await trial.manager.get_exposure_counts(EXPERIMENT) == Counter(given)
-
-
-async def test_transactions_that_record_users_of_different_arms_do_not_deadlock(
-    trial: Trial,
-) -> None:
-    async def serve(n: int) -> None:
-        async with trial.database.transaction():
-            for k in range(6):
-                exposure = (f"u{n}.{k}", f"1.0.{(n + k) % 2}", await trial.epoch())
-                await trial.manager.record_exposures(EXPERIMENT, [exposure])
-
-    await asyncio.gather(*(serve(n) for n in range(8)))
-
-    assert await trial.manager.get_exposure_counts(EXPERIMENT) == {"1.0.0": 24, "1.0.1": 24}
-
-
-async def test_a_process_that_assigns_from_memory_tells_its_exposures_in_batches(
-    trial: Trial,
-) -> None:
-    now = await trial.epoch()
-    batch = [("ada", "1.0.0", now), ("bob", "1.0.1", now), ("bob", "1.0.0", now)]
-
-    told = [await trial.manager.record_exposures(EXPERIMENT, batch) for _ in range(2)]
-    again = await trial.manager.record_exposures(
-        "greeting", [("ada", "1.0.1", now), ("eve", "1.0.1", now)]
-    )
-
-    assert [*told, again] == [2, 0, 1]
-    assert await trial.manager.get_exposure_counts(EXPERIMENT) == {"1.0.0": 1, "1.0.1": 2}
-    assert await trial.manager.get_user_assignment(EXPERIMENT, "bob") == "1.0.1"
-    assert await trial.manager.record_exposures(EXPERIMENT, []) == 0
-
-
-async def test_concurrent_batches_of_exposures_count_every_user_once(trial: Trial) -> None:
-    now = await trial.epoch()
-
-    async def tell(n: int) -> int:
-        users = [(n * 100 + k) % 2_000 for k in range(1_500)][:: 1 if n % 2 else -1]
-        batch = [(f"u{user}", f"1.0.{user % 2}", now) for user in users]
-        return await trial.manager.record_exposures(EXPERIMENT, batch)
-
-    new = await asyncio.gather(*(tell(n) for n in range(6)))
-
-    assert sum(new) == 2_000
-    counts = await trial.manager.get_exposure_counts(EXPERIMENT)
-    assert counts == {"1.0.0": 1_000, "1.0.1": 1_000}
-
-
-async def test_exposures_are_counted_in_their_epoch_until_it_has_long_ended(trial: Trial) -> None:
-    first = await trial.epoch()
-    await trial.manager.reallocate(EXPERIMENT, {"1.0.0": 0.2, "1.0.1": 0.8})
-    second = await trial.epoch()
-
-    both = [("ada", "1.0.0", first), ("ada", "1.0.0", second)]
-    told = await trial.manager.record_exposures(EXPERIMENT, both)
-    await trial.end_epoch(first, ago=LATENESS + timedelta(minutes=1))
-    late = await trial.manager.record_exposures(
-        EXPERIMENT, [("bob", "1.0.0", first), ("bob", "1.0.1", second)]
-    )
-
-    assert (told, late) == (2, 1)
-    counts = [await trial.manager.get_exposure_counts(EXPERIMENT, epoch=e) for e in (first, second)]
-    assert counts == [{"1.0.0": 1, "1.0.1": 0}, {"1.0.0": 1, "1.0.1": 1}]
-
-
-@pytest.mark.parametrize(
-    ("exposure", "refusal"),
-    [
-        (("ada", "9.9.9", 1), r"exposure 1: version must be in \['1.0.0', '1.0.1'\], got '9.9.9'"),
-        (("ada", "1.0.0", 7), r"exposure 1: epoch must be in \[1\], got 7"),
-        (("ada", "1.0.0", True), "exposure 1: epoch must be"),
-        (("ada", "1.0.0", "1"), "exposure 1: epoch must be"),
-        (("", "1.0.0", 1), "exposure 1: length of user_id must be"),
-        (("x" * 201, "1.0.0", 1), "exposure 1: length of user_id must be"),
-        ((None, "1.0.0", 1), "exposure 1: user_id must be a text"),
-        (("nul \x00", "1.0.0", 1), "exposure 1: user_id must not contain NUL"),
-        (("ada", "1.0.0"), "exposure 1: .*epoch"),
-        (7, "exposure 1: "),
-    ],
-)
-async def test_one_wrong_exposure_refuses_the_batch(
-    trial: Trial, exposure: Any, refusal: str
-) -> None:
-    with pytest.raises(InvalidValue, match=refusal):
-        await trial.manager.record_exposures(EXPERIMENT, [("bob", "1.0.0", 1), exposure])
-
-    async with trial.database.transaction() as session:
-        assert (await session.exec(select(ExposureRow))).all() == []
-
-
-async def test_exposures_of_nothing_and_too_many_are_refused(trial: Trial) -> None:
-    with pytest.raises(NotFound, match="nowhere"):
-        await trial.manager.record_exposures("nowhere", [("ada", "1.0.0", 1)])
-    with pytest.raises(InvalidValue, match="at most 10000 exposures, got 10001"):
-        await trial.manager.record_exposures(EXPERIMENT, [("ada", "1.0.0", 1)] * 10_001)
-    assert await trial.manager.get_exposure_counts("nowhere") == {}
-
-
-async def test_events_are_no_proof_of_exposure(trial: Trial) -> None:
-    await trial.record(trial.event("ada"))
-
-    assert await trial.manager.get_exposure_counts(EXPERIMENT) == {"1.0.0": 0, "1.0.1": 0}
-
-
-async def test_the_counts_go_with_their_experiment(trial: Trial) -> None:
-    await trial.manager.get_variant_for_user(EXPERIMENT, "ada")
-
-    assert await trial.manager.delete_experiment(EXPERIMENT) is True
-
-    assert await trial.manager.get_exposure_counts(EXPERIMENT) == {}
-
-
-async def test_exposures_told_while_their_experiment_is_deleted_are_counted_or_not_found(
-    trial: Trial,
-) -> None:
-    now = await trial.epoch()
-
-    async def tell(n: int) -> None:
-        for k in range(10):
-            assert await trial.manager.record_exposures(EXPERIMENT, [(f"u{n}.{k}", "1.0.0", now)])
-
-    *answers, deleted = await asyncio.gather(
-        *(tell(n) for n in range(8)),
-        trial.manager.delete_experiment(EXPERIMENT),
-        return_exceptions=True,
-    )
-
-    assert deleted is True
-    assert all(answer is None or isinstance(answer, NotFound) for answer in answers)
 
 
 async def test_a_database_from_before_observations_goes_on_and_observes_from_now_on(
