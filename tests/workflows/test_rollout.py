@@ -6,6 +6,7 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import CancelledError
 
+from domain.guardrail import Guardrail
 from domain.plan import RolloutPlan, Stage
 from domain.record import Kind
 from tests.workflows.conftest import DAY, PLAN, Rehearsal
@@ -51,7 +52,7 @@ async def test_without_data_it_is_undecided_and_never_advances(rehearsal: Rehear
 
     progress = await rehearsal.progress(handle)
     assert (progress.phase, progress.stage) == (Phase.BAKING, 1)
-    assert progress.verdict.reason == "success: no users yet in this stage, and no data proves nothing"
+    assert progress.verdict.reason.startswith("success: no users yet in this stage, and no data")
     await handle.signal("rollback")
     assert (await handle.result()).outcome is Phase.ROLLED_BACK
 
@@ -176,6 +177,37 @@ async def test_unreadable_metrics_hold_and_never_advance(rehearsal: Rehearsal) -
 
     rehearsal.crowd.failing = {}
     assert (await handle.result()).outcome is Phase.PROMOTED
+
+
+async def test_who_fears_blindness_is_rolled_back_though_no_check_could_be_made(
+    rehearsal: Rehearsal,
+) -> None:
+    before = await rehearsal.house.facts()
+    rehearsal.crowd.failing = {"check": 10**6}
+    afraid = (Guardrail(when_blind="roll_back"),)
+    more = {"check_min": HOUR / 2, "guardrails": afraid, "blind_after": 3 * HOUR}
+
+    outcome = await (await rehearsal.start(PLAN.model_copy(update=more))).result()
+
+    assert (outcome.outcome, outcome.by) == (Phase.ROLLED_BACK, "guardrails")
+    assert outcome.reason.startswith("metrics unreadable: ")
+    assert await rehearsal.house.facts() == before
+
+
+async def test_an_inconclusive_stage_asks_a_person_and_follows_their_word(
+    rehearsal: Rehearsal,
+) -> None:
+    rehearsal.crowd.silent = True
+    stages = (Stage(percent=10, bake=HOUR, max_bake=DAY), Stage(percent=100))
+    handle = await rehearsal.start(PLAN.model_copy(update={"stages": stages}))
+    await rehearsal.sleep(3 * DAY)
+    asking = await rehearsal.progress(handle)
+
+    await handle.signal("promote", {"by": "ana", "reason": "nobody uses it, and it is fine"})
+    await rehearsal.until(handle, lambda seen: seen.stage == 2)
+
+    assert (asking.stage, asking.verdict.action) == (1, "hold")
+    assert asking.verdict.reason.startswith("inconclusive after 2d")
 
 
 async def test_a_rollback_does_not_wait_behind_a_write_that_is_retried(
