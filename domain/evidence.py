@@ -25,8 +25,8 @@ class Counts(Frozen):
 
     def since(self, before: Self) -> Block:
         """Return what has arrived since."""
-        mine, theirs = self.model_dump(), before.model_dump()
-        return Block(**{name: mine[name] - theirs[name] for name in mine})
+        arrived = (self.n_t - before.n_t, self.s_t - before.s_t)
+        return Block(*arrived, self.n_c - before.n_c, self.s_c - before.s_c)
 
     def plus(self, other: Self) -> Self:
         """Return both together."""
@@ -115,7 +115,9 @@ class Trail(Frozen):
     """The evidence about one guardrail.
 
     Attributes:
-        harm: A process for each threshold; `safe` likewise, against `Sample.near`.
+        epoch: In which it was read last.
+        harm: A process for each threshold, and `log_harms` their log e-values; `safe` and
+            `log_safes` likewise, against `Sample.near`.
         looked: The counts at the last look at `harm` in this epoch; `looked_near` of `safe`.
         latest: The counts of this epoch as they were read last.
         past: The counts of earlier epochs.
@@ -125,9 +127,12 @@ class Trail(Frozen):
         blind_since: Since when it could not be measured; None when it can.
     """
 
+    epoch: int = -1
     cuts: tuple[int, ...] = ()
     harm: tuple[Json, ...] = ()
     safe: tuple[Json, ...] = ()
+    log_harms: tuple[float, ...] = ()
+    log_safes: tuple[float, ...] = ()
     looked: tuple[Counts, ...] = ()
     looked_near: tuple[Counts, ...] = ()
     latest: tuple[Counts, ...] = ()

@@ -1,44 +1,63 @@
 """How the evidence about one guardrail grows from look to look. Pure."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from itertools import islice
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
-from scipy.special import logsumexp
 
 from domain.evidence import Arm, Counts, Look, Sample, Trail
 from domain.guardrail import Guardrail, GuardrailKind
+from domain.prompts import Json
 from domain.stats import floor, means
-from domain.stats.harm import Harm, due
+from domain.stats.harm import Block, Harm, due
 from domain.stats.moments import Moments
 from domain.stats.noninferiority import Safety
 
+Process = TypeVar("Process", Harm, Safety)
+Stepped = tuple[Json, float]  # a process after a look, and its log e-value
 NOTHING = -1e9  # instead of minus infinity, which JSON cannot say
 
 
-def follow(guardrail: Guardrail, trail: Trail, sample: Sample, look: Look, *, new: bool) -> Trail:
-    """Return the trail after one more look.
+def follow(
+    guardrails: Sequence[Guardrail], trails: Sequence[Trail], look: Look
+) -> tuple[Trail, ...]:
+    """Return each guardrail's trail after one more look.
 
     Args:
-        guardrail: What is watched.
-        trail: The evidence so far.
-        sample: What was seen of it.
-        look: The look that saw it.
-        new: Whether the look is the first one of its epoch: an open block is dropped.
+        guardrails: What is watched.
+        trails: The evidence so far, one for each.
+        look: The look, with a sample for each.
     """
-    why = sample.error or _shrunk(trail, sample, new=new)
-    if why:
+    cases = zip(guardrails, trails, look.samples, strict=True)
+    read = [_read(guardrail, trail, sample, look) for guardrail, trail, sample in cases]
+    if look.compared:
+        read = _looked(guardrails, read, look)
+    pairs = zip(guardrails, read, strict=True)
+    return tuple(_weighed(guardrail, trail, look) for guardrail, trail in pairs)
+
+
+def _read(guardrail: Guardrail, trail: Trail, sample: Sample, look: Look) -> Trail:
+    """Take in what was counted; at the first look of an epoch, an open block is dropped."""
+    if sample.error or (trail.epoch == look.epoch and _shrunk(trail, sample)):
         return trail.model_copy(update={"blind_since": trail.blind_since or look.at})
-    trail = _turned(trail) if new else trail
-    if guardrail.kind is GuardrailKind.EVIDENCE and sample.counts:
-        trail = trail if trail.harm else _begun(trail, sample)
-        trail = _looked(guardrail, trail, sample) if look.compared else trail
+    trail = trail if trail.epoch == look.epoch else _turned(trail)
+    if guardrail.kind is GuardrailKind.EVIDENCE and sample.counts and not trail.harm:
+        trail = _begun(trail, sample)
     told = {
+        "epoch": look.epoch,
         "latest": sample.counts,
         "present": (sample.treatment, sample.control),
         "blind_since": None,
     }
-    trail = trail.model_copy(update=told)
+    return trail.model_copy(update=told)
+
+
+def _weighed(guardrail: Guardrail, trail: Trail, look: Look) -> Trail:
+    if trail.blind_since:
+        return trail
     log_e = max(_log_harm(guardrail, trail, look), NOTHING)
     log_safe = max(_log_safe(guardrail, trail), NOTHING)
     return trail.model_copy(
@@ -62,11 +81,9 @@ def totals(trail: Trail, channel: int = 0) -> Counts:
     return past.plus(trail.latest[channel]) if trail.latest else past
 
 
-def _shrunk(trail: Trail, sample: Sample, *, new: bool) -> str:
-    if new or len(trail.latest) != len(sample.counts):
-        return ""
-    pairs = zip(sample.counts, trail.latest, strict=True)
-    return "backwards" if any(now.fell_below(then) for now, then in pairs) else ""
+def _shrunk(trail: Trail, sample: Sample) -> bool:
+    pairs = zip(sample.counts, trail.latest, strict=False)
+    return any(now.fell_below(then) for now, then in pairs)
 
 
 def _turned(trail: Trail) -> Trail:
@@ -93,33 +110,89 @@ def _begun(trail: Trail, sample: Sample) -> Trail:
     )
 
 
-def _looked(guardrail: Guardrail, trail: Trail, sample: Sample) -> Trail:
-    """Look at the open blocks, if they are large enough; all thresholds count the same users."""
-    near = sample.near or sample.counts
-    before = trail.looked or (Counts(),) * len(sample.counts)
-    before_near = trail.looked_near or (Counts(),) * len(near)
-    blocks = [now.since(then) for now, then in zip(sample.counts, before, strict=True)]
-    if not blocks or not due(blocks[0], trail.total):
-        return trail
-    nears = [now.since(then) for now, then in zip(near, before_near, strict=True)]
-    harm = [
-        Harm.from_json(state).look(block, drop=guardrail.drop).to_json()
-        for state, block in zip(trail.harm, blocks, strict=True)
-    ]
-    safe = [
-        Safety.from_json(state).look(block, margin=guardrail.allowance).to_json()
-        for state, block in zip(trail.safe, nears, strict=True)
-    ]
-    size = int(np.asarray(blocks[0].n_t) + np.asarray(blocks[0].n_c))
-    return trail.model_copy(
+class _Case(NamedTuple):
+    """A guardrail and what has arrived since its last look; all thresholds count the same users."""
+
+    guardrail: Guardrail
+    trail: Trail
+    counts: tuple[Counts, ...]
+    near: tuple[Counts, ...]
+    blocks: list[Block]
+    near_blocks: list[Block]
+
+    @classmethod
+    def of(cls, guardrail: Guardrail, trail: Trail, sample: Sample) -> Self:
+        """Read the sample."""
+        if trail.blind_since or not trail.harm:
+            return cls(guardrail, trail, (), (), [], [])
+        near, blocks = sample.near or sample.counts, _since(sample.counts, trail.looked)
+        near_blocks = _since(near, trail.looked_near)
+        return cls(guardrail, trail, sample.counts, near, blocks, near_blocks)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is something to look at, and enough of it."""
+        return bool(self.blocks) and bool(due(self.blocks[0], self.trail.total))
+
+
+def _looked(guardrails: Sequence[Guardrail], trails: list[Trail], look: Look) -> list[Trail]:
+    """Look at the open blocks that are large enough: those of all guardrails in one step."""
+    cases = [_Case.of(*case) for case in zip(guardrails, trails, look.samples, strict=True)]
+    due_now = [case for case in cases if case.is_due]
+    if not due_now:
+        return trails
+    harm = _stacked(Harm, [state for case in due_now for state in case.trail.harm]).look(
+        _joined([block for case in due_now for block in case.blocks]),
+        drop=[case.guardrail.drop for case in due_now for _ in case.blocks],
+    )
+    safe = _stacked(Safety, [state for case in due_now for state in case.trail.safe]).look(
+        _joined([block for case in due_now for block in case.near_blocks]),
+        margin=[case.guardrail.allowance for case in due_now for _ in case.near_blocks],
+    )
+    harms, safes = iter(_unstacked(harm)), iter(_unstacked(safe))
+    return [_after(case, harms, safes) if case.is_due else case.trail for case in cases]
+
+
+def _after(case: _Case, harms: Iterator[Stepped], safes: Iterator[Stepped]) -> Trail:
+    """Return the trail of a case after its look."""
+    harm = list(islice(harms, len(case.blocks)))
+    safe = list(islice(safes, len(case.blocks)))
+    block = case.blocks[0]
+    size = int(np.asarray(block.n_t) + np.asarray(block.n_c))
+    return case.trail.model_copy(
         update={
-            "harm": tuple(harm),
-            "safe": tuple(safe),
-            "looked": sample.counts,
-            "looked_near": near,
-            "total": trail.total + size,
+            "harm": tuple(state for state, _ in harm),
+            "safe": tuple(state for state, _ in safe),
+            "log_harms": tuple(log_e for _, log_e in harm),
+            "log_safes": tuple(log_e for _, log_e in safe),
+            "looked": case.counts,
+            "looked_near": case.near,
+            "total": case.trail.total + size,
         }
     )
+
+
+def _since(now: Sequence[Counts], then: Sequence[Counts]) -> list[Block]:
+    before = then or (Counts(),) * len(now)
+    return [one.since(other) for one, other in zip(now, before, strict=True)]
+
+
+def _stacked(process: type[Process], states: Sequence[Json]) -> Process:
+    """Return many processes as one, so that they look in one step."""
+    names = [field.name for field in fields(process)]
+    return process(**{name: np.array([state[name] for state in states]) for name in names})
+
+
+def _joined(blocks: Sequence[Block]) -> Block:
+    return Block(*(np.array(column) for column in zip(*blocks, strict=True)))
+
+
+def _unstacked(process: Harm | Safety) -> list[Stepped]:
+    """Return the state of each, as the journal keeps it, and its log e-value."""
+    columns = {field.name: getattr(process, field.name).tolist() for field in fields(process)}
+    rows = zip(*columns.values(), strict=True)
+    states = [dict(zip(columns, row, strict=True)) for row in rows]
+    return list(zip(states, process.log_e.tolist(), strict=True))
 
 
 def _log_harm(guardrail: Guardrail, trail: Trail, look: Look) -> float:
@@ -128,7 +201,7 @@ def _log_harm(guardrail: Guardrail, trail: Trail, look: Look) -> float:
         return _log_below(_of_limit(guardrail), totals(trail)) if trail.latest else 0.0
     if guardrail.kind is GuardrailKind.THRESHOLD or not trail.harm:
         return 0.0
-    log_e = _mean([float(Harm.from_json(state).log_e) for state in trail.harm])
+    log_e = _mean(trail.log_harms)
     if guardrail.floor is not None:
         return _mean([log_e, _log_below(guardrail.floor, totals(trail))])
     if look.compared:
@@ -155,7 +228,7 @@ def _log_safe(guardrail: Guardrail, trail: Trail) -> float:
         return _log_below(1 - _of_limit(guardrail), turned)
     if guardrail.kind is not GuardrailKind.EVIDENCE or not trail.safe:
         return 0.0
-    return min(float(Safety.from_json(state).log_e) for state in trail.safe)
+    return min(trail.log_safes, default=0.0)
 
 
 def _log_mean(guardrail: Guardrail, trail: Trail) -> float:
@@ -192,4 +265,4 @@ def _log_below(lowest: float, counts: Counts) -> float:
 
 def _mean(log_es: Sequence[float]) -> float:
     """Return the log of the mean of e-values."""
-    return float(logsumexp(log_es)) - math.log(len(log_es)) if log_es else 0.0
+    return float(np.logaddexp.reduce(log_es)) - math.log(len(log_es)) if log_es else 0.0

@@ -33,16 +33,10 @@ def weigh(policy: Policy, evidence: Evidence, look: Look) -> tuple[Verdict, Evid
     Raises:
         ValueError: There are not as many samples as guardrails.
     """
-    new = look.epoch != evidence.epoch
     blank = (Trail(),) * len(policy.guardrails)
-    trails = tuple(
-        follow(guardrail, trail, sample, look, new=new)
-        for guardrail, trail, sample in zip(
-            policy.guardrails, evidence.trails or blank, look.samples, strict=True
-        )
-    )
+    trails = follow(policy.guardrails, evidence.trails or blank, look)
     evidence = _accuse(policy, evidence.model_copy(update={"trails": trails}))
-    evidence = _count(evidence, look, new=new)
+    evidence = _count(evidence, look)
     readings = [
         _reading(policy, number, evidence, look) for number in range(len(policy.guardrails))
     ]
@@ -64,8 +58,9 @@ def _accuse(policy: Policy, evidence: Evidence) -> Evidence:
     )
 
 
-def _count(evidence: Evidence, look: Look, *, new: bool) -> Evidence:
+def _count(evidence: Evidence, look: Look) -> Evidence:
     """Follow the split of users, and whether anybody comes at all."""
+    new = look.epoch != evidence.epoch
     past = evidence.log_mismatch if new else evidence.past_mismatch
     shares = (look.share, 1 - look.share)
     now = srm.log_bayes_factor(look.exposures, shares) if sum(look.exposures) else 0.0

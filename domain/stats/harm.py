@@ -86,7 +86,7 @@ class Harm:
             looks=np.zeros(shape),
         )
 
-    def look(self, block: Block, *, drop: float = DROP, where: ArrayLike | None = None) -> Self:
+    def look(self, block: Block, *, drop: ArrayLike = DROP, where: ArrayLike | None = None) -> Self:
         """Return the evidence after one more look.
 
         ter Schure, Pérez-Ortiz, Ly & Grünwald, "The anytime-valid logrank test" (2024), with ties;
@@ -94,15 +94,15 @@ class Harm:
 
         Args:
             block: What arrived since the last look; never looked at before, never again.
-            drop: Of the success rate, worth catching fast, in (0, 1).
+            drop: Of the success rate, worth catching fast, in (0, 1); one for all, or shape (...).
             where: The runs that look, shape (...); the others stay as they are, and so does a run
                 whose block is empty. All when None.
 
         Raises:
             InvalidValue: Not 0 <= successes <= observations, or `drop` not between 0 and 1.
         """
-        if not 0 < drop < 1:
-            raise InvalidValue(f"drop must be between 0 and 1, got {drop}")
+        if not np.all((np.asarray(drop) > 0) & (np.asarray(drop) < 1)):
+            raise InvalidValue(f"drop must be between 0 and 1, got {drop!r}")
         block = Block(*(np.asarray(count, dtype=float) for count in block))
         n_t, _, n_c, s_c = map(np.asarray, block)
         looking = np.broadcast_to((n_t + n_c > 0) & (where is None or where), self.looks.shape)
@@ -117,7 +117,7 @@ class Harm:
             looks=self.looks + looking,
         )
 
-    def _bet(self, drop: float) -> Floats:
+    def _bet(self, drop: ArrayLike) -> Floats:
         """Return the log odds ratio of a drop from control's rate, known before the look."""
         rate = (self.successes + 1) / (self.successes + self.failures + 2)
         rate = np.clip(rate, *RATE_RANGE)

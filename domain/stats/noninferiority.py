@@ -43,7 +43,7 @@ class Safety:
             failures=np.full(shape, failures),
         )
 
-    def look(self, block: Block, *, margin: float, where: ArrayLike | None = None) -> Self:
+    def look(self, block: Block, *, margin: ArrayLike, where: ArrayLike | None = None) -> Self:
         """Return the evidence after one more look.
 
         Each bet is divided by its reverse information projection on the null hypothesis: Grünwald,
@@ -54,27 +54,27 @@ class Safety:
         Args:
             block: What arrived since the last look; never looked at before, never again.
             margin: The largest drop of the success rate that is still good, in (0, 1); the same
-                at every look.
+                at every look. One for all, or shape (...).
             where: The runs that look, shape (...); the others stay as they are. All when None.
 
         Raises:
             InvalidValue: Not 0 <= successes <= observations, or `margin` not between 0 and 1.
         """
-        if not 0 < margin < 1:
-            raise InvalidValue(f"margin must be between 0 and 1, got {margin}")
+        if not np.all((np.asarray(margin) > 0) & (np.asarray(margin) < 1)):
+            raise InvalidValue(f"margin must be between 0 and 1, got {margin!r}")
         n_t, s_t, n_c, s_c = (np.asarray(count, dtype=float) for count in block)
         if not np.all((s_t >= 0) & (s_t <= n_t) & (s_c >= 0) & (s_c <= n_c)):
             raise InvalidValue(f"successes must be between 0 and observations, got {block}")
         looking = np.broadcast_to(True if where is None else where, self.successes.shape)
         betting = looking & (self.successes + self.failures > 0) & (n_t > 0) & (n_c > 0)
-        gain = self._gain(Block(n_t, s_t, n_c, s_c), margin)
+        gain = self._gain(Block(n_t, s_t, n_c, s_c), np.asarray(margin, dtype=float)[..., None])
         return type(self)(
             wealth=self.wealth + np.where(betting[..., None], gain, 0),
             successes=self.successes + np.where(looking, s_c, 0),
             failures=self.failures + np.where(looking, n_c - s_c, 0),
         )
 
-    def _gain(self, block: Block, margin: float) -> Floats:
+    def _gain(self, block: Block, margin: Floats) -> Floats:
         """Return log S of each bet: its likelihood over that of the nearest harmful pair."""
         n_t, s_t, n_c, s_c = (np.asarray(count)[..., None] for count in block)
         rate = (self.successes + 1) / (self.successes + self.failures + 2)
@@ -108,7 +108,7 @@ class Safety:
         return cls(**{name: np.asarray(value, dtype=float) for name, value in data.items()})
 
 
-def _projection(treatment: Floats, control: Floats, *, share: Floats, margin: float) -> Floats:
+def _projection(treatment: Floats, control: Floats, *, share: Floats, margin: Floats) -> Floats:
     """Return control's rate of the nearest pair on the boundary, in (margin, 1).
 
     It minimises share KL(treatment || rate - margin) + (1 - share) KL(control || rate): where the

@@ -33,17 +33,13 @@ def compare_rates_within(
     told = [(a, b) for a, b in epochs if a.n and b.n]
     if len(told) < 2:
         return compare_rates(*(told[0] if told else (Rate(0, 0), Rate(0, 0))), alpha=alpha)
-    parts = [(_weight(a.n, b.n), a.successes / a.n, b.successes / b.n, a, b) for a, b in told]
-    total = math.fsum(w for w, *_ in parts)
-    rate_a = math.fsum(w * p for w, p, *_ in parts) / total
-    rate_b = math.fsum(w * p for w, _, p, *_ in parts) / total
-    null = math.fsum(w * _spread((a.successes + b.successes) / (a.n + b.n)) for w, *_, a, b in parts)
-    z = (rate_b - rate_a) * total / math.sqrt(null) if null else 0.0
-    error = math.sqrt(
-        math.fsum(w**2 * (_spread(p) / a.n + _spread(q) / b.n) for w, p, q, a, b in parts)
-    )
-    half = float(norm.isf(alpha / 2)) * error / total
+    weights = [_weight(a.n, b.n) / sum(_weight(c.n, d.n) for c, d in told) for a, b in told]
+    rate_a = math.fsum(w * a.successes / a.n for w, (a, _) in zip(weights, told, strict=True))
+    rate_b = math.fsum(w * b.successes / b.n for w, (_, b) in zip(weights, told, strict=True))
+    null, error = _errors(weights, told)
+    z = (rate_b - rate_a) / null if null else 0.0
     p_value = float(2 * norm.sf(abs(z))) if null else 1.0
+    half = float(norm.isf(alpha / 2)) * error
     return Significance(
         significant=p_value < alpha,
         p_value=p_value,
@@ -55,6 +51,16 @@ def compare_rates_within(
         difference=rate_b - rate_a,
         interval=Interval(max(rate_b - rate_a - half, -1.0), min(rate_b - rate_a + half, 1.0)),
     )
+
+
+def _errors(weights: Sequence[float], epochs: Sequence[tuple[Rate, Rate]]) -> tuple[float, float]:
+    """Return the standard error of the difference where there is none, and as it is."""
+    null = error = 0.0
+    for weight, (a, b) in zip(weights, epochs, strict=True):
+        pooled = _spread((a.successes + b.successes) / (a.n + b.n))
+        null += weight**2 * pooled * (1 / a.n + 1 / b.n)
+        error += weight**2 * (_spread(a.successes / a.n) / a.n + _spread(b.successes / b.n) / b.n)
+    return math.sqrt(null), math.sqrt(error)
 
 
 def compare_means_within(

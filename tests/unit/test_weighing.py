@@ -252,6 +252,19 @@ def test_sight_comes_back_and_with_it_what_had_been_seen() -> None:
     assert watch.evidence.trails[0].log_e == before
 
 
+def test_who_is_blind_when_an_epoch_begins_sees_that_epoch_afterwards() -> None:
+    watch = Watch(policy())
+    list(watch.watch(10, 400, 0.95, 0.95))
+    watch.ramp(0.5)
+    watch.look(error="no route")
+    watch.come(300, 0.95, 0.95)
+
+    verdict = watch.look()
+
+    assert verdict.action is Action.ADVANCE
+    assert watch.evidence.trails[0].total == 4300
+
+
 def test_without_traffic_it_holds_then_does_what_the_policy_says() -> None:
     watch = Watch(policy({"when_no_traffic": "roll_back"}, no_traffic_after=timedelta(minutes=9)))
 

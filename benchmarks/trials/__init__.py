@@ -1,0 +1,1 @@
+"""Simulated rollouts, and the methods that watch them side by side."""
