@@ -15,7 +15,9 @@ from typer.exceptions import TyperException
 
 from terminal.catalog import plans, versions
 from terminal.console import Usage, carry_out, out, say, warn
-from terminal.steering import OPERATE, rollouts
+from terminal.monitoring import monitors
+from terminal.simulating import simulate
+from terminal.steering import LOOK, OPERATE, rollouts
 
 if TYPE_CHECKING:  # heavy, so commands import it when they run: `rampart --help` is quick
     from dev import Stack
@@ -135,6 +137,8 @@ def worker() -> None:
 
 app.add_typer(versions, name="version", rich_help_panel=OPERATE)
 app.add_typer(plans, name="plan", rich_help_panel=OPERATE)
+app.add_typer(monitors, name="monitor", rich_help_panel=OPERATE)
+app.command(rich_help_panel=LOOK)(simulate)
 app.add_typer(rollouts)
 
 

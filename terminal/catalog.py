@@ -139,11 +139,19 @@ def revert(prompt: Prompt, *, reason: Reason = "", by: By = "") -> None:
 def lint(
     file: Annotated[str, typer.Argument(help="YAML or JSON; - is stdin.")],
     *,
+    users_per_hour: Annotated[
+        float | None,
+        typer.Option(help="Who is to come: says where that is too few.", show_default=False),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check a plan without starting anything."""
+    from domain.feasibility import shortfalls
+
     found = _parsed(file)
     advice = found.advice()
+    if users_per_hour is not None:
+        advice += shortfalls(found, users_per_hour)
     if as_json:
         say_json({"valid": True, "advice": advice, "plan": found.model_dump(mode="json")})
         return

@@ -26,12 +26,12 @@ from tests.guides.document import ROOT, Block, Command, blocks, commands, shows
 # What a test does not do: it has a checkout, and a stack that is up and that others use too.
 DONE = re.compile(r"(git|cd|make|docker|export|kill|\.) |rampart (dev|demo|worker)\b")
 LOOKS = re.compile(
-    r"rampart (status|why|list|journal|version (list|show))\b"
+    r"rampart (status|why|list|journal|version (list|show)|monitor (status|alerts))\b"
     r"|temporal workflow (list|count|describe|query)\b"
 )
 USUAL = {"RAMPART_UI_URL": "http://127.0.0.1:8233", "TEMPORAL_ADDRESS": "127.0.0.1:7233"}
 PATIENCE_S = 15.0  # until what is looked at is as shown: a reader is slower than a test
-LONGEST_S = 60.0  # of a guide, or of one command
+LONGEST_S = 100.0  # of a guide, or of one command
 
 
 class Reader:

@@ -1,0 +1,216 @@
+"""The operator's verbs for monitors, typed, over the Temporal client."""
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from temporalio.client import (
+    Client,
+    WorkflowContinuedAsNewError,
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from control.connection import (
+    PATIENCE,
+    QUERY_PATIENCE,
+    ControlError,
+    Refused,
+    Unreachable,
+    said,
+    stuck,
+    unreachable,
+)
+from domain.alerts import Alert
+from domain.monitoring import MonitorPlan
+from workflows.commands import Command
+from workflows.messages import Answer
+from workflows.monitor import MonitorWorkflow
+from workflows.vigil import MonitorOutcome, MonitorProgress, Phase
+
+Handle = WorkflowHandle[MonitorWorkflow, MonitorOutcome]
+
+
+class NoMonitor(ControlError):
+    """There is no monitor of that name, or none that is live."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MonitorDescription:
+    """What is known of the latest monitor of a name.
+
+    Attributes:
+        status: Temporal's word for it: running, completed, failed, canceled, terminated …
+        progress: None when no worker is alive to be asked; `memo` then says what was last known.
+        stuck: One sentence for each activity that is being retried, and why.
+        outcome: Once it has ended.
+        failure: Why it failed, when it did.
+    """
+
+    name: str
+    workflow_id: str
+    run_id: str
+    status: str
+    started_at: datetime
+    closed_at: datetime | None = None
+    progress: MonitorProgress | None = None
+    memo: dict[str, object] = field(default_factory=dict)
+    stuck: tuple[str, ...] = ()
+    outcome: MonitorOutcome | None = None
+    failure: str = ""
+
+
+def workflow_id(name: str) -> str:
+    """Return the id that makes the server allow one live monitor of a name."""
+    return f"monitor/{name}"
+
+
+class MonitorControl:
+    """The verbs. A monitor's name is chosen by whoever starts it."""
+
+    def __init__(self, client: Client, *, task_queue: str) -> None:
+        self._client = client
+        self._task_queue = task_queue
+
+    async def start(self, name: str, plan: MonitorPlan) -> MonitorDescription:
+        """Start a monitor and wait until it is open; without a live worker, until patience ends.
+
+        Raises:
+            Refused: One of that name is live already, or the opening was refused.
+            Unreachable: Temporal does not answer.
+        """
+        try:
+            handle = await self._client.start_workflow(
+                MonitorWorkflow.run,
+                plan.model_dump(mode="json"),
+                id=workflow_id(name),
+                task_queue=self._task_queue,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                static_summary=f"{name}: {', '.join(map(str, plan.judged))}",
+                static_details=plan.reason or None,
+            )
+        except WorkflowAlreadyStartedError as error:
+            live = f"a monitor named {name!r} is live already"
+            raise Refused(f"{live}: stop it first, or choose another name") from error
+        except RPCError as error:
+            raise unreachable(error) from error
+        return await self._until_open(name, handle)
+
+    async def stop(self, name: str, *, reason: str = "", by: str = "") -> str:
+        """End a live monitor; return its answer. Recorded even when no worker is alive to answer.
+
+        Raises:
+            NoMonitor: None of that name is live. Unreachable: Temporal does not answer.
+        """
+        found = await self.describe(name)
+        if found.closed_at is not None:
+            raise NoMonitor(f"monitor {name!r} is not live: it is {found.status}")
+        handle, command = self._handle(name), Command(reason=reason, by=by).model_dump(mode="json")
+        try:
+            async with asyncio.timeout(PATIENCE.total_seconds()):
+                answer: Answer = await handle.execute_update("stop", command, result_type=Answer)
+                return answer.said
+        except WorkflowUpdateFailedError as error:
+            raise Refused(said(error)) from error
+        except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
+            await handle.signal("stop", command)
+            return "recorded: the first worker that is alive again stops it"
+        except RPCError as error:
+            raise unreachable(error) from error
+
+    async def describe(self, name: str) -> MonitorDescription:
+        """Return what is known of the live monitor of that name, else of its latest.
+
+        Raises:
+            NoMonitor: There never was one. Unreachable: Temporal does not answer.
+        """
+        return await self._describe(name, self._handle(name))
+
+    async def alerts(self, name: str) -> tuple[Alert, ...]:
+        """Return its alerts, oldest first; at most 1 000.
+
+        Raises:
+            NoMonitor: There never was one, or it did not end by itself and took them along.
+            Unreachable: Temporal, or every worker, does not answer.
+        """
+        found = await self.describe(name)
+        if found.outcome is not None:
+            return found.outcome.alerts
+        if found.closed_at is not None:
+            raise NoMonitor(f"monitor {name!r} is {found.status}: it returned no alerts")
+        try:
+            query = MonitorWorkflow.alerts
+            return tuple(await self._handle(name).query(query, rpc_timeout=QUERY_PATIENCE))
+        except (RPCError, WorkflowQueryFailedError) as error:
+            raise Unreachable("no worker answers: start one with `rampart worker`") from error
+
+    def _handle(self, name: str) -> Handle:
+        return self._client.get_workflow_handle_for(MonitorWorkflow.run, workflow_id(name))
+
+    async def _until_open(self, name: str, handle: Handle) -> MonitorDescription:
+        deadline = asyncio.get_running_loop().time() + PATIENCE.total_seconds()
+        while True:
+            found = await self._describe(name, handle)
+            if found.failure:
+                raise Refused(found.failure)
+            phase = found.progress.phase if found.progress else Phase.OPENING
+            late = asyncio.get_running_loop().time() > deadline
+            if late or found.stuck or phase is not Phase.OPENING or found.closed_at:
+                return found
+            await asyncio.sleep(0.1)
+
+    async def _describe(self, name: str, handle: Handle) -> MonitorDescription:
+        try:
+            found = await handle.describe()
+            if found.status is WorkflowExecutionStatus.RUNNING:
+                told = {"progress": await _progress(handle), "stuck": tuple(stuck(found))}
+                return await _described(name, found, **told)
+            outcome, failure = await _end(handle)
+            return await _described(name, found, outcome=outcome, failure=failure)
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                hint = "start one with `rampart monitor start`"
+                raise NoMonitor(f"no monitor named {name!r} is known: {hint}") from error
+            raise unreachable(error) from error
+
+
+async def _described(
+    name: str, found: WorkflowExecutionDescription, **more: Any
+) -> MonitorDescription:
+    return MonitorDescription(
+        name=name,
+        workflow_id=found.id,
+        run_id=found.run_id or "",
+        status=found.status.name.lower() if found.status else "unknown",
+        started_at=found.start_time,
+        closed_at=found.close_time,
+        memo=dict(await found.memo()),
+        **more,
+    )
+
+
+async def _progress(handle: Handle) -> MonitorProgress | None:
+    """Ask the workflow; without a live worker nobody answers."""
+    try:
+        return await handle.query(MonitorWorkflow.progress, rpc_timeout=QUERY_PATIENCE)
+    except (RPCError, WorkflowQueryFailedError):
+        return None
+
+
+async def _end(handle: Handle) -> tuple[MonitorOutcome | None, str]:
+    try:
+        return await handle.result(follow_runs=False), ""
+    except WorkflowFailureError as error:
+        return None, said(error)
+    except WorkflowContinuedAsNewError:
+        return None, ""

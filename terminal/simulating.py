@@ -1,0 +1,115 @@
+"""`rampart simulate`: what to expect of a plan, before anybody meets it."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from terminal.catalog import AsJson, read_plan
+from terminal.console import Usage, carry_out, err, out, say_json
+
+if TYPE_CHECKING:  # heavy, so commands import it when they run: `rampart --help` is quick
+    from domain.arrivals import Traffic
+    from domain.plan import RolloutPlan
+    from domain.simulation import Simulated
+    from embedded.rehearsal import Rehearsed
+
+RATE = "Share of the baseline's uses that succeed, in (0, 1)."
+EFFECT = "What the candidate adds to it: -0.03 is three points worse."
+COMING = "Uses an hour, of both versions together."
+PEOPLE = "How many people there are; by default everybody comes once."
+FAST = "Leave out the run of the real workflow."
+HORIZON = "When a rollout is given up; by default after 4 times what the plan takes."
+PICTURE = "Where to draw the evidence: FILE.png or FILE.html."
+
+
+def simulate(  # noqa: PLR0913  # one parameter per option
+    plan: Annotated[str, typer.Argument(help="A preset's name or a file.")],
+    *,
+    users_per_hour: Annotated[float, typer.Option(help=COMING)],
+    control_rate: Annotated[float, typer.Option(help=RATE)] = 0.95,
+    effect: Annotated[float, typer.Option(help=EFFECT)] = -0.03,
+    users: Annotated[int | None, typer.Option(help=PEOPLE, show_default=False)] = None,
+    runs: Annotated[int, typer.Option(help="How many are simulated.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of all chance.")] = 1,
+    horizon: Annotated[str | None, typer.Option(help=HORIZON, show_default=False)] = None,
+    fast: Annotated[bool, typer.Option("--fast", help=FAST)] = False,
+    picture: Annotated[Path | None, typer.Option(help=PICTURE, show_default=False)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Simulate rollouts by a plan: false rollbacks, misses, how soon harm ends, and whom it meets.
+
+    The judgement and the cadence are those of production; the last run is the real workflow's.
+    """
+    from domain.arrivals import Traffic
+    from domain.forecast import Forecast
+    from terminal import forecast as sheet
+    from terminal import plot
+
+    found = read_plan(plan)
+    traffic = Traffic(
+        users_per_hour=users_per_hour, control_rate=control_rate, effect=effect, users=users
+    )
+    longest = _duration(horizon) if horizon else None
+    if picture is not None:
+        plot.check(picture)
+    scenes, rehearsed = carry_out(
+        _play(found, traffic, runs=runs, seed=seed, horizon=longest, fast=fast)
+    )
+    forecast = Forecast.of(scenes[0], scenes[-1], seed=seed)
+    if picture is not None:
+        plot.paint(picture, forecast, *scenes)
+    if as_json:
+        say_json(sheet.as_json(forecast, rehearsed))
+    else:
+        out.print(sheet.draw(forecast, rehearsed))
+
+
+async def _play(
+    plan: "RolloutPlan",
+    traffic: "Traffic",
+    *,
+    runs: int,
+    seed: int,
+    horizon: timedelta | None,
+    fast: bool,
+) -> tuple[list["Simulated"], "Rehearsed | None"]:
+    """Simulate the candidate asked for and a healthy one, side by side; then rehearse the first."""
+    from dataclasses import replace
+
+    from domain.simulation import simulate
+
+    worlds = [traffic, replace(traffic, effect=0.0)] if traffic.effect else [traffic]
+    _hint(f"simulating {runs:,} rollouts of each kind …")
+    scenes = await asyncio.gather(
+        *(
+            asyncio.to_thread(simulate, plan, world, runs=runs, seed=seed, horizon=horizon)
+            for world in worlds
+        )
+    )
+    if fast:
+        return scenes, None
+    from embedded.rehearsal import rehearse
+
+    _hint("rehearsing one with the real workflow, on a server that skips time …")
+    return scenes, await rehearse(scenes[0], seed=seed)
+
+
+def _hint(line: str) -> None:
+    """Tell a person who waits what is going on; nobody else."""
+    if err.is_terminal:
+        err.print(line, style="dim")
+
+
+def _duration(text: str) -> timedelta:
+    from pydantic import TypeAdapter, ValidationError
+
+    from domain.duration import Tick
+    from domain.value import complaint
+
+    try:
+        return TypeAdapter(Tick).validate_python(text)
+    except ValidationError as error:
+        raise Usage(f"--horizon {complaint(error)}") from error
