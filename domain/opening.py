@@ -33,8 +33,7 @@ async def claim(
     Raises:
         NotFound, Conflict, InvalidValue: As `RolloutManager.open` says. Nothing is written.
     """
-    routing = await claim_epoch(session, request.name, request.prompt_type)
-    previous = routing.experiment_id
+    previous = (await claim_epoch(session, request.name, request.prompt_type)).experiment_id
     await _refuse_a_second(session, request)
     baseline = await _production(session, request)
     candidate = await _candidate(session, request, baseline=baseline)

@@ -43,13 +43,23 @@ OURS = RULES.keys() | {Path(entry).stem for entry in LISTED}
 EXCEPTIONS = {"domain/database.py": {"settings"}}  # for the default database
 
 PURE = (
+    "alerts.py",
+    "arrivals.py",
     "assignment.py",
+    "batch.py",
     "duration.py",
     "errors.py",
+    "feasibility.py",
+    "forecast.py",
     "judge.py",
+    "marks.py",
+    "monitoring.py",
     "plan.py",
     "prompts.py",
     "record.py",
+    "rule.py",
+    "segments.py",
+    "simulation.py",
     "snapshot.py",
     "split.py",
     "stats/",
@@ -104,7 +114,8 @@ def way_to_database(source: str, seen: set[str]) -> list[str]:
         return sorted(direct)[:1]
     for module in sorted(imported(source) - seen):
         seen.add(module)
-        path = ROOT / f"{module.replace('.', '/')}.py"
+        place = ROOT / module.replace(".", "/")
+        path = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
         if module.startswith("domain.") and path.exists():
             for rest in way_to_database(path.read_text(), seen):
                 return [f"{module} > {rest}"]

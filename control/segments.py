@@ -1,0 +1,207 @@
+"""The operator's verbs for segmented rollouts, typed, over the Temporal client."""
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from temporalio.client import (
+    Client,
+    WorkflowContinuedAsNewError,
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from control.connection import (
+    PATIENCE,
+    QUERY_PATIENCE,
+    NoRollout,
+    Refused,
+    Unreachable,
+    said,
+    stuck,
+    unreachable,
+)
+from domain.segments import SegmentedRequest
+from workflows.commands import Command, Verb
+from workflows.messages import Answer
+from workflows.ring_page import RingsOutcome, RingsProgress
+from workflows.ring_report import RingsPhase
+from workflows.segmented import SegmentedRolloutWorkflow
+
+Handle = WorkflowHandle[SegmentedRolloutWorkflow, RingsOutcome]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RingsDescription:
+    """What is known of a prompt's latest segmented rollout.
+
+    Attributes:
+        status: Temporal's word for it: running, completed, failed, canceled, terminated …
+        progress: None when no worker is alive to be asked; `memo` then says what was last known.
+        stuck: One sentence for each activity that is being retried, and why.
+        outcome: Once it has ended.
+        failure: Why it failed, when it did.
+    """
+
+    workflow_id: str
+    run_id: str
+    status: str
+    started_at: datetime
+    closed_at: datetime | None = None
+    progress: RingsProgress | None = None
+    memo: dict[str, object] = field(default_factory=dict)
+    stuck: tuple[str, ...] = ()
+    outcome: RingsOutcome | None = None
+    failure: str = ""
+
+
+def workflow_id(name: str, prompt_type: str) -> str:
+    """Return the id that makes the server allow one live segmented rollout per prompt."""
+    return f"segments/{name}.{prompt_type}"
+
+
+class RingsControl:
+    """The verbs. `name` and `prompt_type` name the prompt whose segments are meant."""
+
+    def __init__(self, client: Client, *, task_queue: str) -> None:
+        self._client = client
+        self._task_queue = task_queue
+
+    async def start(self, request: SegmentedRequest) -> RingsDescription:
+        """Start a segmented rollout and wait until it is open, or patience ends without a worker.
+
+        Raises:
+            Refused: One is live on the prompt already, or the opening was refused.
+            Unreachable: Temporal does not answer.
+        """
+        prompt = f"{request.name}.{request.prompt_type}"
+        try:
+            handle = await self._client.start_workflow(
+                SegmentedRolloutWorkflow.run,
+                request.model_dump(mode="json"),
+                id=workflow_id(request.name, request.prompt_type),
+                task_queue=self._task_queue,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                static_summary=f"{prompt} → {request.candidate}, segment by segment",
+                static_details=request.reason or None,
+            )
+        except WorkflowAlreadyStartedError as error:
+            live = f"a segmented rollout of {prompt} is live already"
+            raise Refused(f"{live}: see `rampart rings status {prompt}`") from error
+        except RPCError as error:
+            raise unreachable(error) from error
+        return await self._until_open(handle)
+
+    async def order(
+        self, verb: Verb, name: str, prompt_type: str, *, reason: str = "", by: str = ""
+    ) -> Answer:
+        """Send a verb to the live segmented rollout and return its answer.
+
+        A rollback is recorded even when no worker is alive to answer it.
+
+        Raises:
+            Refused: It said no.
+            NoRollout: There is none live.
+            Unreachable: Temporal or every worker is silent.
+        """
+        found = await self.describe(name, prompt_type)
+        if found.closed_at is not None:
+            prompt = f"{name}.{prompt_type}"
+            raise NoRollout(f"no live segmented rollout of {prompt}: the latest is {found.status}")
+        handle = self._handle(name, prompt_type)
+        command = Command(reason=reason, by=by).model_dump(mode="json")
+        try:
+            async with asyncio.timeout(PATIENCE.total_seconds()):
+                answer: Answer = await handle.execute_update(verb, command, result_type=Answer)
+                return answer
+        except WorkflowUpdateFailedError as error:
+            raise Refused(said(error)) from error
+        except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
+            if verb is not Verb.ROLLBACK:
+                raise Unreachable("no worker answers: start one with `rampart worker`") from error
+            await handle.signal(verb.value, command)
+            return Answer(said="recorded: the first worker that is alive again rolls it back")
+        except RPCError as error:
+            raise unreachable(error) from error
+
+    async def describe(self, name: str, prompt_type: str) -> RingsDescription:
+        """Return what is known of the prompt's live segmented rollout, else of its latest.
+
+        Raises:
+            NoRollout: It never had one. Unreachable: Temporal does not answer.
+        """
+        try:
+            return await self._describe(self._handle(name, prompt_type))
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                prompt = f"{name}.{prompt_type}"
+                hint = "start one with `rampart rings start`"
+                raise NoRollout(f"no segmented rollout of {prompt} is known: {hint}") from error
+            raise unreachable(error) from error
+
+    def _handle(self, name: str, prompt_type: str) -> Handle:
+        return self._client.get_workflow_handle_for(
+            SegmentedRolloutWorkflow.run, workflow_id(name, prompt_type)
+        )
+
+    async def _until_open(self, handle: Handle) -> RingsDescription:
+        deadline = asyncio.get_running_loop().time() + PATIENCE.total_seconds()
+        while True:
+            try:
+                found = await self._describe(handle)
+            except RPCError as error:
+                raise unreachable(error) from error
+            if found.failure:
+                raise Refused(found.failure)
+            phase = found.progress.phase if found.progress else RingsPhase.OPENING
+            late = asyncio.get_running_loop().time() > deadline
+            if late or found.stuck or phase is not RingsPhase.OPENING or found.closed_at:
+                return found
+            await asyncio.sleep(0.1)
+
+    async def _describe(self, handle: Handle) -> RingsDescription:
+        found = await handle.describe()
+        if found.status is WorkflowExecutionStatus.RUNNING:
+            told = {"progress": await _progress(handle), "stuck": tuple(stuck(found))}
+            return await _described(found, **told)
+        outcome, failure = await _end(handle)
+        return await _described(found, outcome=outcome, failure=failure)
+
+
+async def _described(found: WorkflowExecutionDescription, **more: Any) -> RingsDescription:
+    return RingsDescription(
+        workflow_id=found.id,
+        run_id=found.run_id or "",
+        status=found.status.name.lower() if found.status else "unknown",
+        started_at=found.start_time,
+        closed_at=found.close_time,
+        memo=dict(await found.memo()),
+        **more,
+    )
+
+
+async def _progress(handle: Handle) -> RingsProgress | None:
+    """Ask the workflow; without a live worker nobody answers."""
+    try:
+        return await handle.query(SegmentedRolloutWorkflow.progress, rpc_timeout=QUERY_PATIENCE)
+    except (RPCError, WorkflowQueryFailedError):
+        return None
+
+
+async def _end(handle: Handle) -> tuple[RingsOutcome | None, str]:
+    try:
+        return await handle.result(follow_runs=False), ""
+    except WorkflowFailureError as error:
+        return None, said(error)
+    except WorkflowContinuedAsNewError:
+        return None, ""
