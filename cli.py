@@ -15,7 +15,10 @@ from typer.exceptions import TyperException
 
 from terminal.catalog import plans, versions
 from terminal.console import Usage, carry_out, out, say, warn
+from terminal.experimenting import experiments
+from terminal.hindsight import hindsight
 from terminal.monitoring import monitors
+from terminal.segments import rings, segments
 from terminal.simulating import simulate
 from terminal.steering import LOOK, OPERATE, rollouts
 
@@ -135,11 +138,15 @@ def worker() -> None:
     carry_out(run(Settings.from_env()))
 
 
+app.add_typer(rollouts)
+app.add_typer(hindsight)
+app.command(rich_help_panel=LOOK)(simulate)
 app.add_typer(versions, name="version", rich_help_panel=OPERATE)
 app.add_typer(plans, name="plan", rich_help_panel=OPERATE)
+app.add_typer(segments, name="segment", rich_help_panel=OPERATE)
+app.add_typer(rings, name="rings", rich_help_panel=OPERATE)
+app.add_typer(experiments, name="experiment", rich_help_panel=OPERATE)
 app.add_typer(monitors, name="monitor", rich_help_panel=OPERATE)
-app.command(rich_help_panel=LOOK)(simulate)
-app.add_typer(rollouts)
 
 
 def _introduce(stack: "Stack", following: str) -> None:

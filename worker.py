@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
+import inspect
 import logging
 import signal
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
@@ -13,13 +16,22 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities.monitors import MonitorActivities
 from activities.rollouts import RolloutActivities
+from activities.segments import SegmentActivities
+from activities.trials import TrialActivities
 from control.connection import connect
 from domain.database import Database
+from domain.lanes import SegmentManager
+from domain.monitors import MonitorManager
 from domain.rollouts import RolloutManager
+from domain.trials import TrialManager
 from settings import Settings
+from workflows.experiment import ExperimentWorkflow
+from workflows.monitor import MonitorWorkflow
 from workflows.publication import ATTRIBUTES
 from workflows.rollout import RolloutWorkflow
+from workflows.segmented import SegmentedRolloutWorkflow
 
 logger = logging.getLogger(__name__)
 
@@ -41,26 +53,32 @@ RUNNER = SandboxedWorkflowRunner(
 )
 
 
-def build_worker(client: Client, hands: RolloutActivities, *, task_queue: str) -> Worker:
-    """Return a worker, not yet running."""
+WORKFLOWS = (RolloutWorkflow, ExperimentWorkflow, SegmentedRolloutWorkflow, MonitorWorkflow)
+
+
+def build_worker(client: Client, *hands: object, task_queue: str) -> Worker:
+    """Return a worker, not yet running.
+
+    Args:
+        client: Of the Temporal server.
+        hands: Objects with activities; what none of them can do waits for another worker.
+        task_queue: Where it looks for work.
+    """
     return Worker(
         client,
         task_queue=task_queue,
-        workflows=[RolloutWorkflow],
-        activities=[
-            hands.open_rollout,
-            hands.ramp,
-            hands.check,
-            hands.promote,
-            hands.complete,
-            hands.roll_back,
-            hands.read_back,
-            hands.note,
-        ],
+        workflows=WORKFLOWS,
+        activities=[activity for each in hands for activity in _activities_of(each)],
         workflow_runner=RUNNER,
         graceful_shutdown_timeout=GRACE,
         sticky_queue_schedule_to_start_timeout=TAKEOVER,
     )
+
+
+def _activities_of(hands: object) -> list[Callable[..., Any]]:
+    """Return the methods that `@activity.defn` has marked."""
+    methods = [method for _, method in inspect.getmembers(hands, inspect.ismethod)]
+    return [method for method in methods if hasattr(method, "__temporal_activity_definition")]
 
 
 async def register_search_attributes(client: Client) -> bool:
@@ -102,8 +120,14 @@ async def run(settings: Settings) -> None:
     await database.probe()
     client = await connect()
     known = await register_search_attributes(client)
-    hands = RolloutActivities(RolloutManager(database), search_attributes=known)
-    worker = build_worker(client, hands, task_queue=settings.task_queue)
+    worker = build_worker(
+        client,
+        RolloutActivities(RolloutManager(database), search_attributes=known),
+        TrialActivities(TrialManager(database), search_attributes=known),
+        SegmentActivities(SegmentManager(database), search_attributes=known),
+        MonitorActivities(MonitorManager(database)),
+        task_queue=settings.task_queue,
+    )
     async with worker:
         logger.info("worker.ready", extra={"task_queue": settings.task_queue})
         await _until_told_to_stop()

@@ -1,18 +1,15 @@
 """Monitor activities: open, look, tell. Each calls one manager method, or the notifier."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from pydantic import JsonValue
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
 
+from activities.refusals import final_refusals
 from domain.alerts import Look, Notice, Subject
-from domain.errors import DomainError
 from domain.marks import Mark
 from domain.monitoring import MonitorPlan
 from domain.monitors import MonitorManager
@@ -63,14 +60,14 @@ class MonitorActivities:
     @activity.defn
     async def open_monitor(self, given: JsonValue) -> Watch:
         """Read the plan as it was sent, so that wrong ones are refused here."""
-        with _final_refusals():
+        with final_refusals():
             plan = MonitorPlan.parse(given)
             return Watch(plan=plan, subjects=await self._monitors.open(plan))
 
     @activity.defn
     async def look_at_versions(self, order: LookOrder) -> Look:
         """Judge every condition of every version."""
-        with _final_refusals():
+        with final_refusals():
             return await self._monitors.look(
                 order.plan,
                 order.subjects,
@@ -87,13 +84,3 @@ class MonitorActivities:
             logger.log(logging.INFO if notice.cleared else logging.WARNING, "%s", notice)
             if self._notifier is not None:
                 await self._notifier.notify(notice)
-
-
-@contextmanager
-def _final_refusals() -> Iterator[None]:
-    """A refusal by the domain is final; anything else is retried."""
-    try:
-        yield
-    except DomainError as error:
-        kind = type(error).__name__
-        raise ApplicationError(str(error), type=kind, non_retryable=True) from error

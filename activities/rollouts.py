@@ -1,15 +1,12 @@
 """Rollout activities: each calls one manager method and translates its errors."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 from pydantic import JsonValue
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
 
-from domain.errors import DomainError
+from activities.refusals import final_refusals
 from domain.judge import Verdict
 from domain.plan import RolloutRequest
 from domain.record import Kind, Rollout
@@ -102,7 +99,7 @@ class RolloutActivities:
     @activity.defn
     async def open_rollout(self, order: Open) -> Opened:
         """Read the request and take the prompt."""
-        with _final_refusals():
+        with final_refusals():
             request = RolloutRequest.parse(order.request)
             rollout = await self._rollouts.open(
                 request, key=order.key, workflow_id=order.workflow_id
@@ -112,7 +109,7 @@ class RolloutActivities:
     @activity.defn
     async def ramp(self, order: Ramp) -> int:
         """Give the candidate its stage's share of users; return the new epoch."""
-        with _final_refusals():
+        with final_refusals():
             return await self._rollouts.ramp(
                 order.rollout_id,
                 stage=order.stage,
@@ -124,7 +121,7 @@ class RolloutActivities:
     @activity.defn
     async def check(self, order: Check) -> Verdict:
         """Weigh the guardrails on the events counted so far."""
-        with _final_refusals():
+        with final_refusals():
             return await self._rollouts.check(
                 order.rollout_id, number=order.number, baked=order.baked
             )
@@ -132,7 +129,7 @@ class RolloutActivities:
     @activity.defn
     async def promote(self, order: Promote) -> int:
         """Move production to the candidate; return the new epoch."""
-        with _final_refusals():
+        with final_refusals():
             return await self._rollouts.promote(
                 order.rollout_id, epoch=order.epoch, by=order.by, reason=order.reason
             )
@@ -140,35 +137,25 @@ class RolloutActivities:
     @activity.defn
     async def complete(self, rollout_id: str) -> None:
         """Give everybody the candidate."""
-        with _final_refusals():
+        with final_refusals():
             await self._rollouts.complete(rollout_id)
 
     @activity.defn
     async def roll_back(self, order: RollBack) -> None:
         """Restore the state before the rollout."""
-        with _final_refusals():
+        with final_refusals():
             await self._rollouts.roll_back(order.rollout_id, reason=order.reason, by=order.by)
 
     @activity.defn
     async def read_back(self, rollout_id: str) -> list[str]:
         """Return what a rollback has not restored; nothing when it is complete."""
-        with _final_refusals():
+        with final_refusals():
             return await self._rollouts.differences(rollout_id)
 
     @activity.defn
     async def note(self, order: Note) -> None:
         """Journal what a person asked for."""
-        with _final_refusals():
+        with final_refusals():
             await self._rollouts.note(
                 order.rollout_id, key=order.key, kind=order.kind, by=order.by, reason=order.reason
             )
-
-
-@contextmanager
-def _final_refusals() -> Iterator[None]:
-    """A refusal by the domain is final; anything else is retried."""
-    try:
-        yield
-    except DomainError as error:
-        kind = type(error).__name__
-        raise ApplicationError(str(error), type=kind, non_retryable=True) from error

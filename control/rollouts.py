@@ -180,7 +180,8 @@ class Control:
 
     async def _search(self, prompt: str) -> Handle | None:
         quoted = prompt.replace("'", "''")
-        query = f"RampartPrompt = '{quoted}' AND ExecutionStatus = 'Running'"
+        ours = "WorkflowType = 'RolloutWorkflow' AND ExecutionStatus = 'Running'"
+        query = f"RampartPrompt = '{quoted}' AND {ours}"
         try:
             async for found in self._client.list_workflows(query, limit=1):
                 return self._client.get_workflow_handle_for(RolloutWorkflow.run, found.id)

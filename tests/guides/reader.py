@@ -26,7 +26,8 @@ from tests.guides.document import ROOT, Block, Command, blocks, commands, shows
 # What a test does not do: it has a checkout, and a stack that is up and that others use too.
 DONE = re.compile(r"(git|cd|make|docker|export|kill|\.) |rampart (dev|demo|worker)\b")
 LOOKS = re.compile(
-    r"rampart (status|why|list|journal|version (list|show)|monitor (status|alerts))\b"
+    r"rampart (status|why|list|journal|version (list|show))\b"
+    r"|rampart (monitor (status|alerts)|experiment (status|journal|list))\b"
     r"|temporal workflow (list|count|describe|query)\b"
 )
 USUAL = {"RAMPART_UI_URL": "http://127.0.0.1:8233", "TEMPORAL_ADDRESS": "127.0.0.1:7233"}

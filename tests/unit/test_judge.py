@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from domain.judge import Action, Reading, Standing, read, unreadable, verdict
 from domain.guardrail import Guardrail, GuardrailKind, Role
+from domain.judge import Action, Reading, Standing, read, unreadable, verdict
 from domain.policy import Policy
 
 HARMED, SAFE, NOT_HARMED, UNDECIDED, ERROR = Standing

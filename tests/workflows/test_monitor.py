@@ -114,7 +114,7 @@ async def post(skipping: WorkflowEnvironment, sqlite: Database) -> AsyncIterator
     await house.furnish()
     post = Post(skipping, house)
     hands = RolloutActivities(RolloutManager(sqlite))
-    async with build_worker(skipping.client, hands, task_queue=post.queue, monitors=post.eyes):
+    async with build_worker(skipping.client, hands, post.eyes, task_queue=post.queue):
         yield post
 
 

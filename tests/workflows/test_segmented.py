@@ -119,7 +119,7 @@ async def tour(skipping: WorkflowEnvironment, sqlite: Database) -> AsyncIterator
     await tour.segments.define(*PROMPT, "internal", 'mail.endsWith("@example.com")')
     await tour.segments.define(*PROMPT, "beta", '"beta" in groups')
     hands = SegmentActivities(tour.segments, search_attributes=True)
-    async with build_worker(skipping.client, tour.crowd, task_queue=tour.queue, segments=hands):
+    async with build_worker(skipping.client, tour.crowd, hands, task_queue=tour.queue):
         yield tour
 
 

@@ -69,7 +69,9 @@ def test_the_projection_is_the_nearest_pair_that_is_worse_by_the_margin(
 
         return share * kl(treatment, rate - 0.05) + (1 - share) * kl(control, rate)
 
-    found = _projection(np.array(treatment), np.array(control), share=np.array(share), margin=0.05)
+    found = _projection(
+        np.array(treatment), np.array(control), share=np.array(share), margin=np.array(0.05)
+    )
 
     nearest = minimize_scalar(distance, bounds=(0.0501, 0.9999), options={"xatol": 1e-10})
     assert float(found) == pytest.approx(nearest.x, abs=1e-6)

@@ -1,0 +1,246 @@
+"""The operator's verbs for experiments, typed, over the Temporal client.
+
+Every verb is an update that answers; a refusal is a `Refused` with one sentence.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from temporalio.client import (
+    Client,
+    WorkflowExecution,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from control.connection import (
+    PATIENCE,
+    QUERY_PATIENCE,
+    ControlError,
+    Refused,
+    Unreachable,
+    said,
+    stuck,
+    unreachable,
+)
+from domain.findings import Conclusion
+from domain.trial import ExperimentRequest
+from workflows.experiment import ExperimentWorkflow
+from workflows.experiment_commands import Choice, Verb
+from workflows.experiment_phase import Phase
+from workflows.experiment_progress import ExperimentProgress
+from workflows.messages import Answer
+
+Handle = WorkflowHandle[ExperimentWorkflow, Conclusion]
+POLL_S = 0.1
+
+
+class NoExperiment(ControlError):
+    """There is no such experiment of that prompt."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExperimentDescription:
+    """What is known of a prompt's latest experiment.
+
+    Attributes:
+        status: Temporal's word for it: running, completed, failed, canceled, terminated …
+        progress: None when no worker is alive to be asked; `memo` then says what was last known.
+        stuck: One sentence for each activity that is being retried, and why.
+        conclusion: Once it has ended.
+        failure: Why it failed, when it did.
+    """
+
+    workflow_id: str
+    run_id: str
+    status: str
+    started_at: datetime
+    closed_at: datetime | None = None
+    progress: ExperimentProgress | None = None
+    memo: dict[str, object] = field(default_factory=dict)
+    stuck: tuple[str, ...] = ()
+    conclusion: Conclusion | None = None
+    failure: str = ""
+
+
+def experiment_workflow_id(name: str, prompt_type: str) -> str:
+    """Return the id that makes the server allow one live experiment per prompt."""
+    return f"experiment/{name}.{prompt_type}"
+
+
+class ExperimentControl:
+    """The verbs. `name` and `prompt_type` name the prompt whose live experiment is meant."""
+
+    def __init__(self, client: Client, *, task_queue: str) -> None:
+        self._client = client
+        self._task_queue = task_queue
+
+    async def start(self, request: ExperimentRequest) -> ExperimentDescription:
+        """Start an experiment and wait until it is open, or until patience ends.
+
+        Raises:
+            Refused: One is live on the prompt already, or the opening was refused.
+            Unreachable: Temporal does not answer.
+        """
+        try:
+            handle: Handle = await self._client.start_workflow(
+                ExperimentWorkflow.run,
+                request.model_dump(mode="json"),
+                id=experiment_workflow_id(request.name, request.prompt_type),
+                task_queue=self._task_queue,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                static_summary=f"{request.prompt}: {' / '.join(request.plan.arms)}",
+                static_details=request.reason or None,
+            )
+        except WorkflowAlreadyStartedError as error:
+            raise Refused(f"an experiment on {request.prompt} is live already") from error
+        except RPCError as error:
+            raise unreachable(error) from error
+        return await self._until_open(handle)
+
+    async def order(
+        self,
+        verb: Verb,
+        name: str,
+        prompt_type: str,
+        *,
+        version: str = "",
+        reason: str = "",
+        by: str = "",
+    ) -> Answer:
+        """Send a verb to the live experiment and return its answer.
+
+        A stop is recorded even when no worker is alive to answer it.
+
+        Raises:
+            Refused: The experiment said no.
+            NoExperiment: None is live.
+            Unreachable: Temporal or every worker is silent.
+        """
+        handle = self._handle(name, prompt_type)
+        choice = Choice(version=version, reason=reason, by=by).model_dump(mode="json")
+        await self._refuse_unless_live(handle, f"{name}.{prompt_type}")
+        try:
+            async with asyncio.timeout(PATIENCE.total_seconds()):
+                answer: Answer = await handle.execute_update(verb, choice, result_type=Answer)
+                return answer
+        except WorkflowUpdateFailedError as error:
+            raise Refused(said(error)) from error
+        except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
+            if verb is not Verb.STOP:
+                raise Unreachable("no worker answers: start one with `rampart worker`") from error
+            await handle.signal(verb.value, choice)
+            return Answer(said="recorded: the first worker that is alive again stops it")
+        except RPCError as error:
+            raise unreachable(error) from error
+
+    async def describe(self, name: str, prompt_type: str) -> ExperimentDescription:
+        """Return what is known of the prompt's live experiment, else of its latest.
+
+        Raises:
+            NoExperiment: It never had one. Unreachable: Temporal does not answer.
+        """
+        try:
+            return await self._describe(self._handle(name, prompt_type))
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise unreachable(error) from error
+            raise _none_of(f"{name}.{prompt_type}") from error
+
+    async def list(self, *, limit: int = 100) -> list[ExperimentDescription]:
+        """Return experiments, live and ended, the latest first, as the server's lists know them.
+
+        Raises:
+            Unreachable: Temporal does not answer.
+        """
+        found = self._client.list_workflows("WorkflowType = 'ExperimentWorkflow'", limit=limit)
+        try:
+            return [await _described(item) async for item in found]
+        except RPCError as error:
+            raise unreachable(error) from error
+
+    def _handle(self, name: str, prompt_type: str) -> Handle:
+        return self._client.get_workflow_handle_for(
+            ExperimentWorkflow.run, experiment_workflow_id(name, prompt_type)
+        )
+
+    async def _refuse_unless_live(self, handle: Handle, prompt: str) -> None:
+        try:
+            status = (await handle.describe()).status
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise unreachable(error) from error
+            raise _none_of(prompt) from error
+        if status is not WorkflowExecutionStatus.RUNNING:
+            word = status.name.lower() if status else "gone"
+            raise NoExperiment(f"no live experiment on {prompt}: {handle.id} is {word}")
+
+    async def _until_open(self, handle: Handle) -> ExperimentDescription:
+        deadline = asyncio.get_running_loop().time() + PATIENCE.total_seconds()
+        while True:
+            try:
+                found = await self._describe(handle)
+            except RPCError as error:
+                raise unreachable(error) from error
+            if found.failure:
+                raise Refused(found.failure)
+            phase = found.progress.phase if found.progress else Phase.OPENING
+            late = asyncio.get_running_loop().time() > deadline
+            if late or found.stuck or phase is not Phase.OPENING or found.closed_at:
+                return found
+            await asyncio.sleep(POLL_S)
+
+    async def _describe(self, handle: Handle) -> ExperimentDescription:
+        found = await handle.describe()
+        if found.status is WorkflowExecutionStatus.RUNNING:
+            progress = await _progress(handle)
+            return await _described(found, progress=progress, stuck=tuple(stuck(found)))
+        try:
+            return await _described(found, conclusion=await handle.result())
+        except WorkflowFailureError as error:
+            return await _described(found, failure=said(error))
+
+
+async def _described(
+    item: WorkflowExecution,
+    *,
+    progress: ExperimentProgress | None = None,
+    stuck: tuple[str, ...] = (),
+    conclusion: Conclusion | None = None,
+    failure: str = "",
+) -> ExperimentDescription:
+    return ExperimentDescription(
+        workflow_id=item.id,
+        run_id=item.run_id or "",
+        status=item.status.name.lower() if item.status else "unknown",
+        started_at=item.start_time,
+        closed_at=item.close_time,
+        memo=dict(await item.memo()),
+        progress=progress,
+        stuck=stuck,
+        conclusion=conclusion,
+        failure=failure,
+    )
+
+
+async def _progress(handle: Handle) -> ExperimentProgress | None:
+    """Ask the workflow; without a live worker nobody answers."""
+    try:
+        return await handle.query(ExperimentWorkflow.progress, rpc_timeout=QUERY_PATIENCE)
+    except (RPCError, WorkflowQueryFailedError):
+        return None
+
+
+def _none_of(prompt: str) -> NoExperiment:
+    return NoExperiment(
+        f"no experiment on {prompt} is known: start one with `rampart experiment start`"
+    )
