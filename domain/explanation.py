@@ -45,7 +45,8 @@ class Explanation(Frozen):
         overall: Both in all stages; None of what is judged at several thresholds.
         interval: Of the difference of rates (candidate - baseline) in this stage, at confidence
             1 - alpha of the plan for all looks at once; None of numbers, or without both arms.
-        beyond: Of numbers, each threshold; `forgiven` is how much worse the candidate may be there.
+        beyond: Of numbers, each threshold: above it is wrong, or at most it when higher is better.
+        forgiven: How much worse the candidate may be at a threshold, relative; >= 0.
         sure: None of a threshold, which takes the rate as it is.
         to_roll_back: What that would take, in words; `to_go_on` likewise.
     """
@@ -55,6 +56,7 @@ class Explanation(Frozen):
     kind: GuardrailKind
     role: Role
     dry_run: bool
+    higher_is_better: bool
     unit: str
     needs: int
     alpha: float
@@ -174,6 +176,7 @@ def _explain(policy: Policy, number: int, check: Judged) -> Explanation:
         kind=guardrail.kind,
         role=guardrail.role,
         dry_run=guardrail.dry_run,
+        higher_is_better=guardrail.higher_is_better,
         unit="events" if by_event else "users",
         needs=guardrail.fewest,
         alpha=policy.weights[number] * policy.alpha,
@@ -184,7 +187,7 @@ def _explain(policy: Policy, number: int, check: Judged) -> Explanation:
         overall=totals(trail) if len(trail.latest) == 1 else None,
         interval=_interval(guardrail, sample, policy.alpha),
         beyond=_beyond(guardrail, trail, sample),
-        forgiven=0.0 if guardrail.is_rate else guardrail.forgiven,
+        forgiven=guardrail.forgiven if guardrail.kind is GuardrailKind.EVIDENCE else 0.0,
         sure=sure,
         to_roll_back=_to_roll_back(guardrail, sample, reading, sure),
         to_go_on=_to_go_on(policy, guardrail, check, number, sure),

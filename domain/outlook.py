@@ -124,6 +124,8 @@ def _until_harmed(
             size=seen.n_t + seen.n_c,
         )
         for state, seen in zip(states, counts, strict=True)
+        if seen.s_t * seen.n_c
+        < seen.s_c * seen.n_t  # rounding makes even equal rates gain a little
     ]
     return min((more for more in found if more is not None), default=None)
 

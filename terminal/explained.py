@@ -30,13 +30,18 @@ def grounds(rollout: Rollout, found: Grounds) -> RenderableType:
     table.add_row("check", f"{found.number} at {_at(found.at)}, {_stage(found)}")
     verdict = words(found.action)
     table.add_row("verdict", Text.assemble((verdict, colour(found.action)), f": {found.reason}"))
-    likely = f"{strength(found.log_e)}, needs {strength(found.enough)} to roll back"
-    table.add_row("harm", f"{likely} (all guardrails together, alpha {found.alpha:g})")
+    if any(guardrail.alpha for guardrail in found.guardrails):
+        likely = f"{strength(found.log_e)}, needs {strength(found.enough)} to roll back"
+        table.add_row("harm", f"{likely} (all guardrails together, alpha {found.alpha:g})")
     if found.guilty:
         table.add_row("named", ", ".join(found.guilty))
     parts: list[RenderableType] = [headline(rollout), "", table]
     for guardrail in found.guardrails:
-        parts += ["", _title(guardrail), Padding(_guardrail(rollout, guardrail), (0, 0, 0, 2))]
+        parts += [
+            "",
+            _title(guardrail),
+            Padding(_guardrail(rollout, guardrail, found), (0, 0, 0, 2)),
+        ]
     table = rows()
     table.add_row("split", _split(found.split))
     return Group(*parts, "", table)
@@ -106,13 +111,17 @@ def _title(shown: Explanation) -> Text:
     return Text.assemble((f"{shown.guardrail}: ", "bold"), standing, role)
 
 
-def _guardrail(rollout: Rollout, shown: Explanation) -> Table:
+def _guardrail(rollout: Rollout, shown: Explanation, found: Grounds) -> Table:
     table = rows()
     table.add_row("seen", f"{_arm(shown, shown.treatment)} on {rollout.candidate}")
     table.add_row("", f"{_arm(shown, shown.control)} on {rollout.baseline}")
     if shown.interval:
         low, high = (100 * end for end in shown.interval)
-        table.add_row("difference", f"{low:+.1f} to {high:+.1f} points, at any time you look")
+        points = 100 * (shown.treatment.mean - shown.control.mean)
+        between = (
+            f"{low:+.1f} to {high:+.1f} at {100 * (1 - found.alpha):g} %, for all looks at once"
+        )
+        table.add_row("difference", f"{points:+.1f} points ({between})")
     for name, said in _beyond(shown):
         table.add_row(name, said)
     for name, said in _how_sure(shown):
@@ -134,12 +143,12 @@ def _arm(shown: Explanation, arm: Arm) -> str:
 
 def _beyond(shown: Explanation) -> Iterator[tuple[str, str]]:
     """Tell of each threshold how much lies on its wrong side."""
+    wrong = "at most" if shown.higher_is_better else "above"
     for number, one in enumerate(shown.beyond):
         shares = " against ".join(
             "nobody" if share is None else f"{share:.1%}" for share in (one.treatment, one.control)
         )
         odds = f", evidence {strength(one.log_e)}" if one.log_e is not None else ""
-        wrong = "past" if number else "worse than"
         yield ("" if number else "tail"), f"{wrong} {one.threshold:.4g}: {shares}{odds}"
     if shown.forgiven and shown.beyond:
         yield "", f"the candidate is forgiven {shown.forgiven:.0%}"
@@ -148,7 +157,7 @@ def _beyond(shown: Explanation) -> Iterator[tuple[str, str]]:
 def _how_sure(shown: Explanation) -> Iterator[tuple[str, str]]:
     sure = shown.sure
     if sure is None:
-        yield "how sure", "not at all: the rate as it is counts, whatever chance had in it"
+        yield "how sure", "no evidence is asked for: the rate counts as it is, chance included"
         return
     told = f"evidence {strength(sure.harm)}, p {sure.p_value:.2g}"
     highest = f" (highest so far {strength(sure.peak)})" if sure.peak > sure.harm + 0.005 else ""

@@ -184,7 +184,7 @@ async def test_a_smaller_alpha_would_have_rolled_back_later(house: House) -> Non
     assert found[0].recorded.rolled_back is None
     assert usual
     assert careful
-    assert (usual.number, careful.number) == (2, 3)
+    assert (usual.number, careful.number) == (3, 5)
 
 
 async def test_thresholds_would_have_let_a_smaller_harm_pass(house: House) -> None:
