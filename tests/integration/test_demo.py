@@ -7,9 +7,12 @@ import sys
 from asyncio.subprocess import PIPE, STDOUT
 from pathlib import Path
 
+import pytest
+
 from settings import child_environment
 
 
+@pytest.mark.chaos
 async def test_the_demo_ends_as_it_should_though_its_worker_is_killed_mid_bake(
     tmp_path: Path,
 ) -> None:

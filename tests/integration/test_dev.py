@@ -86,6 +86,7 @@ async def test_a_child_that_dies_at_every_start_is_given_up_with_its_last_words(
     assert told[0].endswith("ended with code 3: starting it again")
 
 
+@pytest.mark.chaos
 async def test_a_stack_that_is_killed_leaves_nothing_that_the_next_one_does_not_end(
     tmp_path: Path,
 ) -> None:

@@ -189,6 +189,7 @@ async def test_a_signal_without_input_rolls_back(place: Place) -> None:
     assert (await place.result())["outcome"] == "rolled_back"
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize("stage", [1, 2, 4])
 async def test_a_killed_worker_changes_nothing_about_the_end(place: Place, stage: int) -> None:
     async with place.users(good=30):
@@ -203,6 +204,7 @@ async def test_a_killed_worker_changes_nothing_about_the_end(place: Place, stage
     assert await place.house.share("1.1.0") == 1.0
 
 
+@pytest.mark.chaos
 async def test_a_worker_killed_during_a_rollback_leaves_nothing_half_way(place: Place) -> None:
     before = await place.house.facts()
     await place.start()

@@ -23,6 +23,7 @@ from domain.database import Database
 from domain.plan import RolloutPlan, Stage
 from tests.crowd import Crowd
 from tests.house import House
+from tests.replay.tales import TALES, Tale, tell
 from worker import build_worker, register_search_attributes
 from workflows.progress import Outcome, Progress
 from workflows.rollout import RolloutWorkflow
@@ -112,6 +113,17 @@ async def record(client: Client, story: Callable[[Handle, Crowd], Awaitable[None
     return [(await found.fetch_history()).to_json() for found in handles]
 
 
+async def tell_once(client: Client, tale: Tale) -> str:
+    """Tell a tale in a house of its own; return its history as JSON."""
+    with tempfile.TemporaryDirectory() as folder:
+        house = House(Database(f"sqlite:///{folder}/rampart.db"))
+        await house.furnish()
+        try:
+            return await tell(client, tale, house)
+        finally:
+            await house.database.dispose()
+
+
 async def _until(handle: Handle, reached: Callable[[Progress], bool]) -> None:
     while not reached(await handle.query(RolloutWorkflow.progress)):
         await asyncio.sleep(TICK.total_seconds() / 5)
@@ -130,8 +142,10 @@ async def main(release: str) -> None:
         for story in STORIES:
             for number, history in enumerate(await record(env.client, story), 1):
                 (folder / f"{story.__name__}.{number}.json").write_text(history)
+        for tale in TALES:
+            (folder / f"{tale.name}.1.json").write_text(await tell_once(env.client, tale))
     await asyncio.sleep(0.05)  # leaving at once can crash the interpreter: sdk-python#300
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "0.1.0"))
+    asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "0.2.0"))

@@ -14,15 +14,15 @@ from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
 from tests.replay.record import HISTORIES, STORIES
-from worker import RUNNER
-from workflows.rollout import RolloutWorkflow
+from tests.replay.tales import TALES
+from worker import RUNNER, WORKFLOWS
 
 RECORDED = sorted(HISTORIES.rglob("*.json"))
 
 
 def replayer() -> Replayer:
     return Replayer(
-        workflows=[RolloutWorkflow],
+        workflows=WORKFLOWS,
         data_converter=pydantic_data_converter,
         workflow_runner=RUNNER,
     )
@@ -42,6 +42,10 @@ def test_every_story_is_recorded_for_every_release() -> None:
     for release in releases:
         recorded = {path.name.partition(".")[0] for path in release.glob("*.json")}
         assert recorded >= {story.__name__ for story in STORIES}
+    newest = max(releases)
+    assert {path.name.partition(".")[0] for path in newest.glob("*.json")} >= {
+        tale.name for tale in TALES
+    }
 
 
 async def test_a_history_that_another_code_wrote_is_noticed() -> None:

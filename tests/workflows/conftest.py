@@ -116,9 +116,12 @@ class Rehearsal:
         return closed - (await first.describe()).start_time
 
 
-@pytest_asyncio.fixture(scope="session")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def skipping() -> AsyncIterator[WorkflowEnvironment]:
-    """A server on which days pass in milliseconds."""
+    """A server on which days pass in milliseconds.
+
+    One for each file: what a story leaves running, without its worker, may stop the clock.
+    """
     async with await WorkflowEnvironment.start_time_skipping(
         data_converter=pydantic_data_converter,
         test_server_existing_path=shutil.which("temporal-test-server", path=BIN),
