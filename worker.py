@@ -22,16 +22,16 @@ from activities.segments import SegmentActivities
 from activities.trials import TrialActivities
 from control.connection import connect
 from domain.database import Database
-from domain.lanes import SegmentManager
-from domain.monitors import MonitorManager
+from domain.monitors.manager import MonitorManager
 from domain.rollouts import RolloutManager
-from domain.trials import TrialManager
+from domain.segments.lanes import SegmentManager
+from domain.trials.manager import TrialManager
 from settings import Settings
-from workflows.experiment import ExperimentWorkflow
-from workflows.monitor import MonitorWorkflow
+from workflows.experiments.workflow import ExperimentWorkflow
+from workflows.monitors.workflow import MonitorWorkflow
 from workflows.publication import ATTRIBUTES
+from workflows.rings.workflow import SegmentedRolloutWorkflow
 from workflows.rollout import RolloutWorkflow
-from workflows.segmented import SegmentedRolloutWorkflow
 
 logger = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ from pydantic import JsonValue
 from temporalio import activity
 
 from activities.refusals import final_refusals
-from domain.alerts import Look, Notice, Subject
-from domain.marks import Mark
-from domain.monitoring import MonitorPlan
-from domain.monitors import MonitorManager
+from domain.monitors.alerts import Look, Notice, Subject
+from domain.monitors.manager import MonitorManager
+from domain.monitors.marks import Mark
+from domain.monitors.plan import MonitorPlan
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from pydantic import JsonValue
 from temporalio import activity
 
 from activities.refusals import final_refusals
-from domain.lanes import SegmentManager
-from domain.segments import Opening, SegmentedRequest
+from domain.segments.lanes import SegmentManager
+from domain.segments.plan import Opening, SegmentedRequest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,9 +6,9 @@ from pydantic import JsonValue
 from temporalio import activity
 
 from activities.refusals import final_refusals
-from domain.findings import Conclusion, Report, Step, Trial, TrialStatus
-from domain.trial import ExperimentRequest
-from domain.trials import TrialManager
+from domain.trials.findings import Conclusion, Report, Step, Trial, TrialStatus
+from domain.trials.manager import TrialManager
+from domain.trials.plan import ExperimentRequest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

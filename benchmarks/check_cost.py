@@ -1,8 +1,8 @@
 """What one check costs: the judgement of five guardrails on a block of 10 000 events.
 
-Measured is `domain.weighing.weigh`, the function that judges in production, from the counts that
-the database returned to the verdict: one process of harm and one of safety for the success rate,
-and for each threshold of the four numbers.
+Measured is `domain.evidence.weighing.weigh`, the function that judges in production, from the
+counts that the database returned to the verdict: one process of harm and one of safety for the
+success rate, and for each threshold of the four numbers.
 """
 
 import argparse
@@ -18,12 +18,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from domain.evidence import Arm, Counts, Evidence, Look, Sample
+from domain.evidence.looks import Arm, Counts, Evidence, Look, Sample
+from domain.evidence.weighing import weigh
 from domain.guardrail import Guardrail
 from domain.policy import Policy
 from domain.stats.harm import Block, Harm
 from domain.stats.noninferiority import Safety
-from domain.weighing import weigh
 
 BLOCK = 10_000  # events between two checks
 SPLITS = (0.1, 0.5)

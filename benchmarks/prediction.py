@@ -21,17 +21,17 @@ from temporalio.client import Client
 
 from control.rollouts import Control, workflow_id
 from dev import Stack
-from domain.arrivals import Traffic as Expected
 from domain.database import Database
 from domain.experiments import ABTestManager
-from domain.forecast import Scene
 from domain.metrics import MetricsCollector
 from domain.plan import RolloutRequest, preset
 from domain.prompts import VersionStatus
 from domain.record import Kind, RolloutStatus
 from domain.rollouts import RolloutManager
 from domain.routing import Router
-from domain.simulation import simulate
+from domain.simulation.arrivals import Traffic as Expected
+from domain.simulation.forecast import Scene
+from domain.simulation.runs import simulate
 from domain.versions import VersionManager
 from embedded.demo import BROKEN, HEALTH, HEALTHY, NAME, POLL, PROMPT, PROMPT_TYPE, TEMPLATES
 from embedded.traffic import PER_SECOND, USERS, Traffic

@@ -31,12 +31,12 @@ from control.connection import (
     stuck,
     unreachable,
 )
-from domain.findings import Conclusion
-from domain.trial import ExperimentRequest
-from workflows.experiment import ExperimentWorkflow
-from workflows.experiment_commands import Choice, Verb
-from workflows.experiment_phase import Phase
-from workflows.experiment_progress import ExperimentProgress
+from domain.trials.findings import Conclusion
+from domain.trials.plan import ExperimentRequest
+from workflows.experiments.commands import Choice, Verb
+from workflows.experiments.phase import Phase
+from workflows.experiments.progress import ExperimentProgress
+from workflows.experiments.workflow import ExperimentWorkflow
 from workflows.messages import Answer
 
 Handle = WorkflowHandle[ExperimentWorkflow, Conclusion]

@@ -30,12 +30,12 @@ from control.connection import (
     stuck,
     unreachable,
 )
-from domain.alerts import Alert
-from domain.monitoring import MonitorPlan
+from domain.monitors.alerts import Alert
+from domain.monitors.plan import MonitorPlan
 from workflows.commands import Command
 from workflows.messages import Answer
-from workflows.monitor import MonitorWorkflow
-from workflows.vigil import MonitorOutcome, MonitorProgress, Phase
+from workflows.monitors.state import MonitorOutcome, MonitorProgress, Phase
+from workflows.monitors.workflow import MonitorWorkflow
 
 Handle = WorkflowHandle[MonitorWorkflow, MonitorOutcome]
 

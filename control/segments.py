@@ -30,12 +30,12 @@ from control.connection import (
     stuck,
     unreachable,
 )
-from domain.segments import SegmentedRequest
+from domain.segments.plan import SegmentedRequest
 from workflows.commands import Command, Verb
 from workflows.messages import Answer
-from workflows.ring_page import RingsOutcome, RingsProgress
-from workflows.ring_report import RingsPhase
-from workflows.segmented import SegmentedRolloutWorkflow
+from workflows.rings.page import RingsOutcome, RingsProgress
+from workflows.rings.report import RingsPhase
+from workflows.rings.workflow import SegmentedRolloutWorkflow
 
 Handle = WorkflowHandle[SegmentedRolloutWorkflow, RingsOutcome]
 

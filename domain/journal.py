@@ -8,7 +8,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from uuid_utils.compat import uuid7
 
-from domain.evidence import Evidence, Judged, Look
+from domain.evidence.looks import Evidence, Judged, Look
 from domain.judge import Verdict
 from domain.record import Decision, Kind
 from domain.tables import DecisionRow, EvidenceRow, RolloutRow

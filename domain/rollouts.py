@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from domain import checks, journal, restoration
+from domain import journal, restoration
 from domain.allocations import conclude
 from domain.database import Database, default_database
 from domain.errors import Conflict, NotFound
-from domain.evidence import Judged
+from domain.evidence import checks
+from domain.evidence.looks import Judged
 from domain.experiments import ABTestManager
 from domain.judge import Verdict
 from domain.opening import claim

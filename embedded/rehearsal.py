@@ -1,7 +1,7 @@
 """One rollout by the real workflow, activities and database, on Temporal's server that skips time.
 
-Its users come as time passes, as in `domain.simulation`, and are counted straight into the cells
-that a check reads: a week of traffic takes seconds. Nothing else is simulated.
+Its users come as time passes, as in `domain.simulation.runs`, and are counted straight into the
+cells that a check reads: a week of traffic takes seconds. Nothing else is simulated.
 """
 
 import asyncio
@@ -23,7 +23,6 @@ from temporalio.testing import WorkflowEnvironment
 
 from activities.rollouts import Check, Promote, Ramp, RolloutActivities
 from domain import cells
-from domain.arrivals import HOUR, Arrivals, Counts
 from domain.cells import CELLS, Cell, CellKey
 from domain.database import Database
 from domain.duration import spell
@@ -34,7 +33,8 @@ from domain.plan import RolloutPlan, RolloutRequest
 from domain.prompts import VersionStatus
 from domain.record import Rollout
 from domain.rollouts import RolloutManager
-from domain.simulation import Fate, Simulated
+from domain.simulation.arrivals import HOUR, Arrivals, Counts
+from domain.simulation.runs import Fate, Simulated
 from domain.versions import VersionManager
 from embedded.child import StackError
 from worker import build_worker, register_search_attributes

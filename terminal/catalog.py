@@ -146,7 +146,7 @@ def lint(
     as_json: AsJson = False,
 ) -> None:
     """Check a plan without starting anything."""
-    from domain.feasibility import shortfalls
+    from domain.simulation.feasibility import shortfalls
 
     found = _parsed(file)
     advice = found.advice()

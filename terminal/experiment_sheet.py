@@ -8,12 +8,12 @@ from rich.table import Table
 from rich.text import Text
 
 from control.experiments import ExperimentDescription
-from domain.contest import ArmResult
-from domain.findings import ArmReport, Conclusion, Step, TrialLine
 from domain.guardrail import SUCCESS
+from domain.trials.contest import ArmResult
+from domain.trials.findings import ArmReport, Conclusion, Step, TrialLine
 from terminal.screen import rows, words
-from workflows.experiment_page import figure, span
-from workflows.experiment_progress import ExperimentProgress
+from workflows.experiments.page import figure, span
+from workflows.experiments.progress import ExperimentProgress
 from workflows.progress import clock
 
 NO_WORKER = "no worker answers: start one with `rampart worker`; nothing moves until then"

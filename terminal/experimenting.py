@@ -10,7 +10,7 @@ from terminal.console import Usage, carry_out, out, prompt_of, say, say_json, te
 
 if TYPE_CHECKING:  # heavy, so commands import it when they run: `rampart --help` is quick
     from control.experiments import ExperimentControl
-    from domain.trial import ExperimentPlan
+    from domain.trials.plan import ExperimentPlan
 
 Result = TypeVar("Result")
 Chosen = Annotated[str, typer.Option("--version", help="The version to deploy, x.y.z.")]
@@ -38,7 +38,7 @@ def start(
     by: By = "",
 ) -> None:
     """Split the users of PROMPT among versions, and watch until it is known which is best."""
-    from domain.trial import ExperimentRequest
+    from domain.trials.plan import ExperimentRequest
 
     name, prompt_type = prompt_of(prompt)
     request = ExperimentRequest.parse(
@@ -91,8 +91,8 @@ def list_(*, as_json: AsJson = False) -> None:
 def journal(prompt: Prompt, *, as_json: AsJson = False) -> None:
     """Show everything that was done and seen in the latest experiment on a prompt."""
     from control.experiments import NoExperiment
-    from domain.findings import TrialLine
-    from domain.trials import TrialManager
+    from domain.trials.findings import TrialLine
+    from domain.trials.manager import TrialManager
     from terminal.desk import storage
 
     name, prompt_type = prompt_of(prompt)
@@ -154,8 +154,8 @@ def deploy(prompt: Prompt, *, version: Chosen = "", reason: Reason = "", by: By 
 
 async def _stop_orphan(name: str, prompt_type: str, *, reason: str, by: str) -> bool:
     """Stop a live experiment that no workflow looks after; say whether there was one."""
-    from domain.findings import TrialStatus
-    from domain.trials import TrialManager
+    from domain.trials.findings import TrialStatus
+    from domain.trials.manager import TrialManager
     from terminal.desk import storage
 
     async with storage() as database:
@@ -173,7 +173,7 @@ def _plan(variants: list[str], *, file: str, end: str) -> "ExperimentPlan":
     import yaml
 
     from domain.errors import InvalidPlan
-    from domain.trial import ExperimentPlan
+    from domain.trials.plan import ExperimentPlan
     from domain.value import is_map
 
     try:
@@ -204,7 +204,7 @@ def _variant(typed: str) -> dict[str, object]:
 
 
 def _order(verb: str, prompt: str, *, reason: str, by: str, version: str = "") -> None:
-    from workflows.experiment_commands import Verb
+    from workflows.experiments.commands import Verb
 
     name, prompt_type = prompt_of(prompt)
     who = operator(by)

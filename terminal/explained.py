@@ -10,15 +10,15 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from domain.counterfactual import Course, Moment, Reconsidered, WhatIf
-from domain.evidence import METHOD, Arm
-from domain.explanation import Explanation, Grounds, Split
+from domain.evidence.looks import METHOD, Arm
+from domain.evidence.weighing import strength
 from domain.guardrail import GuardrailKind, Role
-from domain.hindsight import Difference
+from domain.hindsight.counterfactual import Course, Moment, Reconsidered, WhatIf
+from domain.hindsight.explanation import Explanation, Grounds, Split
+from domain.hindsight.replay import Difference
 from domain.judge import Verdict
 from domain.plan import RolloutPlan
 from domain.record import Rollout
-from domain.weighing import strength
 from terminal.screen import colour, rows, words
 
 SHOWN = 20  # differences; --json shows all

@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from domain.duration import spell
-from domain.forecast import Chance, Entry, Forecast, Scene, Spread
 from domain.prompts import Json
+from domain.simulation.forecast import Chance, Entry, Forecast, Scene, Spread
 from embedded.rehearsal import Rehearsed
 from terminal.screen import colour, rows, words
 

@@ -14,7 +14,7 @@ from terminal.console import Usage, carry_out, out, prompt_of, say_json
 from terminal.steering import LOOK
 
 if TYPE_CHECKING:  # heavy, so commands import it when they run: `rampart --help` is quick
-    from domain.evidence import Judged
+    from domain.evidence.looks import Judged
     from domain.record import Rollout
     from domain.rollouts import RolloutManager
 
@@ -47,7 +47,7 @@ class Case:
 @hindsight.command(rich_help_panel=LOOK)
 def explain(rollout: Which, *, as_json: AsJson = False) -> None:
     """Say what the latest check saw of each metric, how sure that is, and what it would take."""
-    from domain.explanation import explain
+    from domain.hindsight.explanation import explain
 
     case = _judged(rollout)
     grounds = explain(case.rollout.plan, case.checks[-1])
@@ -62,8 +62,8 @@ def explain(rollout: Which, *, as_json: AsJson = False) -> None:
 @hindsight.command(rich_help_panel=LOOK)
 def replay(rollout: Which, *, as_json: AsJson = False) -> None:
     """Make every verdict again from the journal: exit 0 if none differs in any digit, 1 if not."""
-    from domain.evidence import METHOD
-    from domain.hindsight import replay
+    from domain.evidence.looks import METHOD
+    from domain.hindsight.replay import replay
 
     case = carry_out(_case(rollout))
     found = replay(case.rollout.plan, case.checks)
@@ -88,7 +88,7 @@ def what_if(
     as_json: AsJson = False,
 ) -> None:
     """Show when another plan would have decided what, on the same evidence."""
-    from domain.counterfactual import what_if
+    from domain.hindsight.counterfactual import what_if
 
     other = read_plan(plan)
     case = _judged(rollout)

@@ -10,10 +10,10 @@ from terminal.console import Usage, carry_out, out, prompt_of, say, say_json
 
 if TYPE_CHECKING:  # heavy, so commands import it when they run: `rampart --help` is quick
     from control.monitors import MonitorControl, MonitorDescription
-    from domain.alerts import Alert, Reading
-    from domain.monitoring import MonitorPlan
+    from domain.monitors.alerts import Alert, Reading
+    from domain.monitors.plan import MonitorPlan
     from domain.prompts import Json
-    from workflows.vigil import MonitorProgress
+    from workflows.monitors.state import MonitorProgress
 
 DEFAULT = "success_rate=0.5"  # the seed's threshold
 
@@ -129,7 +129,7 @@ def _conditions(below: list[str], above: list[str], *, min_events: int) -> "list
 
 def _plan(asked: "Json", prompt: str | None, versions: list[str]) -> "MonitorPlan":
     """Return the plan; what can be refused without a database is."""
-    from domain.monitoring import MonitorPlan
+    from domain.monitors.plan import MonitorPlan
 
     if not prompt:
         return MonitorPlan.parse(asked | {"versions": versions})

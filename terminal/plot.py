@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from domain.forecast import Forecast
-from domain.simulation import Fate, Simulated
+from domain.simulation.forecast import Forecast
+from domain.simulation.runs import Fate, Simulated
 from terminal.console import Usage
 from terminal.forecast import hours
 from terminal.screen import words

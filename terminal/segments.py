@@ -14,10 +14,10 @@ if TYPE_CHECKING:  # heavy, so commands import it when they run: `rampart --help
 
     from control.segments import RingsControl, RingsDescription
     from domain.database import Database
-    from domain.lanes import SegmentManager
-    from domain.segments import Segment, SegmentedPlan
+    from domain.segments.lanes import SegmentManager
+    from domain.segments.plan import Segment, SegmentedPlan
     from domain.snapshot import Assignment
-    from workflows.ring_report import RingReport
+    from workflows.rings.report import RingReport
 
 Result = TypeVar("Result")
 Name = Annotated[str, typer.Argument(metavar="SEGMENT", help="Letters, digits and -.")]
@@ -95,7 +95,7 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Say which segment a user is in, and which version is served."""
-    from domain.segments import lane_name
+    from domain.segments.plan import lane_name
 
     given = _attributes(attributes)
     name, prompt_type = prompt_of(prompt)
@@ -126,7 +126,7 @@ def start(  # noqa: PLR0913  # each is an option of the command
     by: By = "",
 ) -> None:
     """Roll CANDIDATE out to one segment after the other; the first failure ends it."""
-    from domain.segments import SegmentedRequest
+    from domain.segments.plan import SegmentedRequest
 
     if file and segment:
         raise Usage("give either --file, which names the segments, or --segment")
@@ -224,7 +224,7 @@ def _line(ring: "RingReport") -> str:
 
 def _plan_of(file: str) -> "SegmentedPlan":
     from domain.errors import InvalidPlan
-    from domain.segments import SegmentedPlan
+    from domain.segments.plan import SegmentedPlan
 
     try:
         return SegmentedPlan.parse(text_of(file))
@@ -245,7 +245,7 @@ def _attributes(text: str) -> dict[str, Any]:
 async def _check(
     database: "Database", prompt: str, user: str, attributes: dict[str, Any]
 ) -> "tuple[str | None, Assignment]":
-    from domain.audience import SegmentRouter
+    from domain.segments.audience import SegmentRouter
 
     async with SegmentRouter(database) as router:
         segment = router.segment_of(*prompt_of(prompt), user, attributes=attributes)
@@ -253,7 +253,7 @@ async def _check(
 
 
 def _with_segments(work: "Callable[[SegmentManager], Coroutine[Any, Any, Result]]") -> Result:
-    from domain.lanes import SegmentManager
+    from domain.segments.lanes import SegmentManager
 
     return _with_database(lambda database: work(SegmentManager(database)))
 

@@ -11,9 +11,9 @@ from terminal.catalog import AsJson, read_plan
 from terminal.console import Usage, carry_out, err, out, say_json
 
 if TYPE_CHECKING:  # heavy, so commands import it when they run: `rampart --help` is quick
-    from domain.arrivals import Traffic
     from domain.plan import RolloutPlan
-    from domain.simulation import Simulated
+    from domain.simulation.arrivals import Traffic
+    from domain.simulation.runs import Simulated
     from embedded.rehearsal import Rehearsed
 
 RATE = "Share of the baseline's uses that succeed, in (0, 1)."
@@ -43,8 +43,8 @@ def simulate(  # noqa: PLR0913  # one parameter per option
 
     The judgement and the cadence are those of production; the last run is the real workflow's.
     """
-    from domain.arrivals import Traffic
-    from domain.forecast import Forecast
+    from domain.simulation.arrivals import Traffic
+    from domain.simulation.forecast import Forecast
     from terminal import forecast as sheet
     from terminal import plot
 
@@ -79,7 +79,7 @@ async def _play(
     """Simulate the candidate asked for and a healthy one, side by side; then rehearse the first."""
     from dataclasses import replace
 
-    from domain.simulation import simulate
+    from domain.simulation.runs import simulate
 
     worlds = [traffic, replace(traffic, effect=0.0)] if traffic.effect else [traffic]
     _hint(f"simulating {runs:,} rollouts of each kind …")

@@ -6,8 +6,8 @@ from temporalio import activity
 
 from activities.trials import LookAt, StopArm, TrialActivities
 from domain.errors import Unavailable
-from domain.findings import Report
-from domain.trials import TrialManager
+from domain.trials.findings import Report
+from domain.trials.manager import TrialManager
 from tests.house import House
 
 

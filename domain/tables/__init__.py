@@ -15,6 +15,7 @@ from domain.tables.experiments import (
 from domain.tables.instants import UtcDateTime
 from domain.tables.metrics import CellRow, EventRow, ObservationRow, ObservedCellRow
 from domain.tables.rollouts import DecisionRow, EvidenceRow, RolloutRow
+from domain.tables.trials import TrialEvidenceRow, TrialLineRow, TrialRow
 from domain.tables.versions import SegmentRow, TagMoveRow, TagRow, VersionRow
 
 __all__ = [
@@ -33,6 +34,9 @@ __all__ = [
     "SegmentRow",
     "TagMoveRow",
     "TagRow",
+    "TrialEvidenceRow",
+    "TrialLineRow",
+    "TrialRow",
     "UtcDateTime",
     "VersionRow",
 ]

@@ -13,10 +13,10 @@ import pytest
 
 import cli
 from benchmarks import prediction
-from domain.arrivals import Traffic
-from domain.forecast import Scene
 from domain.plan import RolloutPlan, preset
-from domain.simulation import Fate, simulate
+from domain.simulation.arrivals import Traffic
+from domain.simulation.forecast import Scene
+from domain.simulation.runs import Fate, simulate
 from embedded.rehearsal import rehearsable, rehearse
 
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -10,15 +10,15 @@ from temporalio.client import Client, WorkflowHandle
 
 from activities.monitors import MonitorActivities
 from activities.segments import SegmentActivities
-from domain.lanes import SegmentManager
-from domain.monitors import MonitorManager
+from domain.monitors.manager import MonitorManager
+from domain.segments.lanes import SegmentManager
 from tests.crowd import Crowd
 from tests.house import House
 from tests.visitors import Visitors
 from worker import build_worker
-from workflows.experiment import ExperimentWorkflow
-from workflows.monitor import MonitorWorkflow
-from workflows.segmented import SegmentedRolloutWorkflow
+from workflows.experiments.workflow import ExperimentWorkflow
+from workflows.monitors.workflow import MonitorWorkflow
+from workflows.rings.workflow import SegmentedRolloutWorkflow
 
 Handle = WorkflowHandle[Any, Any]
 TICK_S = 0.5

@@ -8,7 +8,7 @@ import pytest
 from domain import MetricEvent
 from domain.database import Database
 from domain.errors import InvalidValue
-from domain.evidence import METHOD
+from domain.evidence.looks import METHOD
 from domain.guardrail import Guardrail
 from domain.judge import Action, Standing, Verdict
 from domain.plan import RolloutPlan, Stage

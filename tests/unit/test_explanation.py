@@ -8,17 +8,17 @@ from io import StringIO
 import pytest
 from rich.console import Console, RenderableType
 
-from domain.counterfactual import what_if
 from domain.database import Database
-from domain.evidence import METHOD, Arm, Counts, Evidence, Judged, Look, Sample
-from domain.explanation import Grounds, explain
+from domain.evidence.looks import METHOD, Arm, Counts, Evidence, Judged, Look, Sample
+from domain.evidence.weighing import weigh
 from domain.guardrail import Guardrail, GuardrailKind
+from domain.hindsight.counterfactual import what_if
+from domain.hindsight.explanation import Grounds, explain
+from domain.hindsight.outlook import Sureness
 from domain.judge import Action, Standing
-from domain.outlook import Sureness
 from domain.plan import RolloutPlan
 from domain.policy import PromoteWhen
 from domain.record import Rollout
-from domain.weighing import weigh
 from terminal import explained
 from tests.finished import DEMO, tell
 from tests.house import House

@@ -1,10 +1,10 @@
-"""domain.feasibility: too little traffic is said before the start, with the arithmetic."""
+"""Too little traffic for a plan is said before the start, with the arithmetic."""
 
 import pytest
 
 from domain.errors import InvalidValue
-from domain.feasibility import shortfalls
 from domain.plan import PRESETS, RolloutPlan, preset
+from domain.simulation.feasibility import shortfalls
 
 FIRST = "stages: [{percent: 5, bake: 4h, max_bake: MOST}, {percent: 100, bake: 1d}]"
 

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
-from domain.counterfactual import WhatIf, what_if
 from domain.database import Database
 from domain.errors import InvalidValue
-from domain.evidence import METHOD, Judged
+from domain.evidence.looks import METHOD, Judged
 from domain.guardrail import Guardrail, GuardrailKind
-from domain.hindsight import Difference, replay
+from domain.hindsight.counterfactual import WhatIf, what_if
+from domain.hindsight.replay import Difference, replay
 from domain.plan import RolloutPlan
 from domain.record import Rollout, RolloutStatus
 from domain.tables import DecisionRow, EvidenceRow

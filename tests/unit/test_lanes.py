@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from domain.audience import SegmentRouter
 from domain.database import Database
 from domain.errors import Conflict, InvalidValue, NotFound
-from domain.lanes import SegmentManager
 from domain.plan import RolloutRequest, preset
 from domain.prompts import PromptVariant, VersionStatus
 from domain.routing import Reason, Router
-from domain.segments import Opening, SegmentedPlan, SegmentedRequest
+from domain.segments.audience import SegmentRouter
+from domain.segments.lanes import SegmentManager
+from domain.segments.plan import Opening, SegmentedPlan, SegmentedRequest
 from tests.house import House
 
 PROMPT = ("greeting", "system")

@@ -6,12 +6,12 @@ import pytest
 from pydantic import JsonValue
 
 from domain import ABTestManager, MetricEvent, MetricsCollector, PromptVariant
-from domain.alerts import KEPT, Alert, Book, Look, Subject, blind, judge
 from domain.database import Database
 from domain.errors import InvalidPlan, NotFound
-from domain.marks import SPACING, Mark, Marks, Sighting, Tally
-from domain.monitoring import MonitorPlan
-from domain.monitors import MonitorManager
+from domain.monitors.alerts import KEPT, Alert, Book, Look, Subject, blind, judge
+from domain.monitors.manager import MonitorManager
+from domain.monitors.marks import SPACING, Mark, Marks, Sighting, Tally
+from domain.monitors.plan import MonitorPlan
 from domain.stats.histogram import Histogram
 from tests.house import House
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from domain.errors import InvalidPlan, InvalidValue
 from domain.plan import preset
-from domain.rule import Rule
-from domain.segments import Audience, OnFailure, Segment, SegmentedPlan, SegmentedRequest
+from domain.segments.plan import Audience, OnFailure, Segment, SegmentedPlan, SegmentedRequest
+from domain.segments.rule import Rule
 
 REQUEST: dict[str, Any] = {"name": "greeting", "prompt_type": "system", "candidate": "1.1.0"}
 JSON = st.recursive(

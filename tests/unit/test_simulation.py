@@ -1,4 +1,4 @@
-"""domain.simulation: the fast path decides as production does, and tells what to expect."""
+"""domain.simulation.runs: the fast path decides as production does, and tells what to expect."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from domain.arrivals import Traffic
-from domain.batch import Batch, Seen
 from domain.errors import InvalidPlan, InvalidValue
-from domain.evidence import Arm, Counts, Evidence, Look, Sample
-from domain.forecast import Forecast, Scene, not_simulated
+from domain.evidence.looks import Arm, Counts, Evidence, Look, Sample
+from domain.evidence.weighing import weigh
 from domain.guardrail import GuardrailKind
 from domain.judge import Action
 from domain.plan import RolloutPlan, preset
-from domain.simulation import GROWTH, JITTER, Fate, simulate
-from domain.weighing import weigh
+from domain.simulation.arrivals import Traffic
+from domain.simulation.batch import Batch, Seen
+from domain.simulation.forecast import Forecast, Scene, not_simulated
+from domain.simulation.runs import GROWTH, JITTER, Fate, simulate
 from workflows import rollout, state
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)

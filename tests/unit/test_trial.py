@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from domain.contest import Tally, decide, difference_of, interval_of, shift_of
 from domain.errors import InvalidPlan
-from domain.evidence import Arm
+from domain.evidence.looks import Arm
 from domain.guardrail import Guardrail
 from domain.stats.arms import best_arm
 from domain.stats.moments import Moments
 from domain.stats.significance import Rate, compare_rates
 from domain.stats.strata import compare_means_within, compare_rates_within
 from domain.stats.welch import compare_means
-from domain.trial import EndPolicy, ExperimentPlan, ExperimentRequest
+from domain.trials.contest import Tally, decide, difference_of, interval_of, shift_of
+from domain.trials.plan import EndPolicy, ExperimentPlan, ExperimentRequest
 from domain.value import complaint
 
 ARMS = ["1.0.0", "1.1.0", "1.2.0"]

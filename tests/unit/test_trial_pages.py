@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 from rich.console import Console, RenderableType
 
 from control.experiments import ExperimentDescription
-from domain.contest import ArmResult
-from domain.findings import ArmReport, Conclusion, Report, TrialStatus
 from domain.judge import Standing
+from domain.trials.contest import ArmResult
+from domain.trials.findings import ArmReport, Conclusion, Report, TrialStatus
 from terminal import experiment_sheet
-from workflows.experiment_page import details, memo
-from workflows.experiment_phase import Phase
-from workflows.experiment_progress import ExperimentProgress
+from workflows.experiments.page import details, memo
+from workflows.experiments.phase import Phase
+from workflows.experiments.progress import ExperimentProgress
 
 ARMS = (
     ArmReport(

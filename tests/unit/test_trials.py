@@ -12,11 +12,11 @@ from domain import MetricEvent, PromptVariant, VersionStatus
 from domain.assignment import Allocation
 from domain.database import Database
 from domain.errors import Conflict, DomainError, Fenced, InvalidValue, NotFound
-from domain.findings import Conclusion, Step, Trial, TrialStatus
 from domain.judge import Action, Standing
-from domain.trial import ExperimentRequest
-from domain.trial_tables import TrialEvidenceRow, TrialRow
-from domain.trials import TrialManager
+from domain.tables.trials import TrialEvidenceRow, TrialRow
+from domain.trials.findings import Conclusion, Step, Trial, TrialStatus
+from domain.trials.manager import TrialManager
+from domain.trials.plan import ExperimentRequest
 from tests.house import USERS, House
 
 ARMS: list[JsonValue] = ["1.0.0", "1.1.0", "1.2.0"]

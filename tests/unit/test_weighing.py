@@ -1,4 +1,4 @@
-"""domain.weighing: what a look sees, and what follows from it; stories without a database."""
+"""What a look sees, and what follows from it: stories without a database."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from domain.evidence import Arm, Counts, Evidence, Look, Sample
+from domain.evidence.looks import Arm, Counts, Evidence, Look, Sample
+from domain.evidence.weighing import weigh
 from domain.guardrail import Guardrail, GuardrailKind, Role
 from domain.judge import Action, Standing, Verdict
 from domain.policy import Policy, PromoteWhen
-from domain.weighing import weigh
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -14,17 +14,17 @@ from temporalio.testing import WorkflowEnvironment
 
 from domain import VersionStatus
 from domain.database import Database
-from domain.findings import Conclusion, Step, Trial, TrialStatus
 from domain.record import Kind
+from domain.trials.findings import Conclusion, Step, Trial, TrialStatus
 from tests.crowd import Crowd
 from tests.house import House
 from tests.visitors import Visitors
 from tests.workflows.conftest import DAY
 from worker import build_worker
-from workflows.experiment import ExperimentWorkflow
-from workflows.experiment_commands import Verb
-from workflows.experiment_phase import Phase
-from workflows.experiment_progress import ExperimentProgress
+from workflows.experiments.commands import Verb
+from workflows.experiments.phase import Phase
+from workflows.experiments.progress import ExperimentProgress
+from workflows.experiments.workflow import ExperimentWorkflow
 from workflows.messages import Answer
 from workflows.publication import PROMPT, VERDICT
 

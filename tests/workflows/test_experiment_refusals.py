@@ -24,8 +24,8 @@ from tests.house import House
 from tests.workflows.conftest import BIN
 from tests.workflows.test_experiment import BETTER, EQUAL, Handle, Stage
 from worker import RUNNER, build_worker, register_search_attributes
-from workflows.experiment import ExperimentWorkflow
-from workflows.experiment_phase import Phase
+from workflows.experiments.phase import Phase
+from workflows.experiments.workflow import ExperimentWorkflow
 
 SHORT = "limit.historyCount.suggestContinueAsNew=120"  # events, instead of about 4000
 FAST: dict[str, JsonValue] = {"check_min": "500ms", "check_max": "500ms", "end": "ask"}

@@ -14,16 +14,16 @@ from temporalio.testing import WorkflowEnvironment
 
 from activities.monitors import LookOrder, MonitorActivities
 from activities.rollouts import RolloutActivities
-from domain.alerts import Look, Notice
 from domain.database import Database
 from domain.errors import Unavailable
-from domain.monitors import MonitorManager
+from domain.monitors.alerts import Look, Notice
+from domain.monitors.manager import MonitorManager
 from domain.rollouts import RolloutManager
 from tests.house import House
 from tests.workflows.conftest import DAY
 from worker import build_worker
-from workflows.monitor import MonitorWorkflow
-from workflows.vigil import MonitorOutcome, MonitorProgress, Phase
+from workflows.monitors.state import MonitorOutcome, MonitorProgress, Phase
+from workflows.monitors.workflow import MonitorWorkflow
 
 HOUR = timedelta(hours=1)
 Handle = WorkflowHandle[MonitorWorkflow, MonitorOutcome]

@@ -17,18 +17,18 @@ from activities.segments import OpenedRings, SegmentActivities
 from domain.database import Database
 from domain.guardrail import Guardrail
 from domain.judge import Verdict
-from domain.lanes import SegmentManager
 from domain.plan import RolloutPlan, Stage
 from domain.record import RolloutStatus
-from domain.segments import SegmentedPlan, SegmentedRequest
+from domain.segments.lanes import SegmentManager
+from domain.segments.plan import SegmentedPlan, SegmentedRequest
 from tests.crowd import Crowd
 from tests.house import House
 from tests.workflows.conftest import DAY
 from worker import build_worker
-from workflows.ring_page import RingsOutcome, RingsProgress
-from workflows.ring_report import RingPhase, RingsPhase
-from workflows.rings import Rings
-from workflows.segmented import SegmentedRolloutWorkflow
+from workflows.rings.page import RingsOutcome, RingsProgress
+from workflows.rings.report import RingPhase, RingsPhase
+from workflows.rings.state import Rings
+from workflows.rings.workflow import SegmentedRolloutWorkflow
 
 HOUR = timedelta(hours=1)
 PROMPT = ("greeting", "system")

@@ -1,0 +1,1 @@
+"""What is seen at a look, and what it is worth."""

@@ -1,0 +1,55 @@
+"""One check of a rollout: what there is to see, and what it is worth."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from domain import journal
+from domain.evidence.looks import METHOD, Judged
+from domain.evidence.sight import Comparison, see
+from domain.evidence.weighing import weigh
+from domain.plan import RolloutPlan
+from domain.tables import ExperimentRow, RolloutRow, VersionRow
+
+
+async def judge(session: AsyncSession, row: RolloutRow, *, number: int, baked: timedelta) -> Judged:
+    """Look, and weigh what is seen; in a thread, because the arithmetic may take milliseconds."""
+    plan, evidence = RolloutPlan.model_validate(row.plan), await journal.latest(session, row)
+    policy, now = plan.policy_at(row.stage), datetime.now(UTC)
+    look = await see(
+        session,
+        await _comparison(session, row),
+        policy.guardrails,
+        trails=evidence.trails,
+        at=now,
+        stage=row.stage,
+        baked=baked,
+    )
+    verdict, evidence = await asyncio.to_thread(weigh, policy, evidence, look)
+    return Judged(
+        number=number,
+        stage=row.stage,
+        percent=row.percent,
+        method=METHOD,
+        policy=policy.fingerprint,
+        look=look,
+        evidence=evidence,
+        verdict=verdict,
+    )
+
+
+async def _comparison(session: AsyncSession, row: RolloutRow) -> Comparison:
+    """Return whom a check compares: baseline and candidate in the present allocation."""
+    baseline = await session.get_one(VersionRow, row.baseline_id)
+    candidate = await session.get_one(VersionRow, row.candidate_id)
+    experiment = await session.get_one(ExperimentRow, row.experiment_id)
+    return Comparison(
+        experiment_id=row.experiment_id,
+        epoch=experiment.epoch,
+        treatment_id=candidate.id,
+        treatment=candidate.version,
+        control_id=baseline.id,
+        control=baseline.version,
+        share=experiment.traffic_split.get(candidate.version, 0.0),
+    )

@@ -1,0 +1,1 @@
+"""Versions watched for a while, and alerts."""

@@ -1,0 +1,1 @@
+"""Rollouts that never were: the production judge on made-up users."""

@@ -1,0 +1,1 @@
+"""Experiments that come to a conclusion."""

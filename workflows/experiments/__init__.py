@@ -1,0 +1,1 @@
+"""The life of an experiment that comes to a conclusion."""
