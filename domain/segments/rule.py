@@ -7,12 +7,14 @@ and its attributes: no macros over lists, no regular expressions, no arithmetic.
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-import cel
 from pydantic import JsonValue
 
 from domain.errors import InvalidValue
+
+if TYPE_CHECKING:  # half a second to load: it brings a command line of its own
+    import cel
 
 RULE_LENGTH = 2_000  # characters
 LETTERS = 10_000  # characters in one attribute, in all its texts together
@@ -41,7 +43,7 @@ class Rule:
 
     text: str
     variables: tuple[str, ...]
-    program: cel.Program
+    program: "cel.Program"
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -53,6 +55,8 @@ class Rule:
         if not (isinstance(text, str) and 0 < len(text) <= RULE_LENGTH and text.isprintable()):
             allowed = f"1 to {RULE_LENGTH} printable characters"
             raise InvalidValue(f"rule must be {allowed}, got {text!a:.60}")
+        import cel
+
         try:
             program = cel.compile(text)
         except ValueError as error:

@@ -4,7 +4,6 @@ from datetime import timedelta
 from typing import Self
 
 import numpy as np
-from scipy.stats import binomtest
 
 from domain.duration import spell
 from domain.plan import RolloutPlan
@@ -28,6 +27,8 @@ class Chance(Frozen):
     @classmethod
     def of(cls, simulated: Simulated, fate: Fate) -> Self:
         """Count how many runs ended so."""
+        from scipy.stats import binomtest  # a second to load, and asked once
+
         runs = len(simulated.fate)
         found = binomtest(int(np.sum(simulated.fate == fate)), runs)
         interval = found.proportion_ci(CONFIDENCE, method="exact")

@@ -2,7 +2,6 @@
 
 import math
 
-from scipy.optimize import brentq
 from scipy.special import betaln
 
 from domain.errors import InvalidValue
@@ -26,6 +25,8 @@ def rate_interval(successes: int, n: int, *, alpha: float = 0.05) -> Interval:
     _check(Rate(successes, n), alpha=alpha)
     failures = n - successes
     bar = betaln(PRIOR + successes, PRIOR + failures) - betaln(PRIOR, PRIOR) + math.log(alpha)
+
+    from scipy.optimize import brentq  # half a second to load, and asked for experiments only
 
     def low(s: int, f: int) -> float:
         """Return the lowest rate of s successes and f failures."""

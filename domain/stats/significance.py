@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from scipy.stats import barnard_exact, binomtest, norm
+from scipy.special import ndtr
 
 from domain.errors import InvalidValue
 
@@ -103,10 +103,12 @@ def _test(a: Rate, b: Rate) -> tuple[Literal["z", "barnard", "none"], float, flo
     z = (b.successes / b.n - a.successes / a.n) / error
     if n <= EXACT_LIMIT and min(a.n, b.n) * min(pooled, 1 - pooled) < SMALL:
         return "barnard", z, _barnard(a, b)
-    return "z", z, float(2 * norm.sf(abs(z)))
+    return "z", z, float(2 * ndtr(-abs(z)))
 
 
 def _barnard(a: Rate, b: Rate) -> float:
+    from scipy.stats import barnard_exact  # a second to load, and asked once
+
     table = [[a.successes, b.successes], [a.n - a.successes, b.n - b.successes]]
     return min(1.0, float(barnard_exact(table).pvalue))
 
@@ -123,5 +125,7 @@ def _newcombe(a: Rate, b: Rate, *, alpha: float) -> Interval:
 
 
 def _wilson(rate: Rate, *, alpha: float) -> Interval:
+    from scipy.stats import binomtest  # a second to load, and asked once
+
     found = binomtest(rate.successes, rate.n).proportion_ci(1 - alpha, method="wilson")
     return Interval(float(found.low), float(found.high))

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from scipy.stats import t as student
+from scipy.special import stdtr, stdtrit
 
 from domain.errors import InvalidValue
 from domain.stats.histogram import Histogram
@@ -54,8 +54,8 @@ def compare_means(a: Moments, b: Moments, *, alpha: float = 0.05) -> MeansCompar
     if scale := _scale(a, b):
         error, df = scale
         t = difference / error
-        p_value = float(2 * student.sf(abs(t), df))
-        half = error * float(student.isf(alpha / 2, df))
+        p_value = float(2 * stdtr(df, -abs(t)))
+        half = error * -float(stdtrit(df, alpha / 2))
         interval = Interval(difference - half, difference + half)
     return MeansComparison(
         significant=p_value < alpha,
