@@ -81,6 +81,10 @@ class Database:
                     self._current.reset(token)
         except LOST as error:
             raise self._unavailable(error) from error
+        except DBAPIError as error:  # asyncpg does not class every lost connection
+            if not error.connection_invalidated:
+                raise
+            raise self._unavailable(error) from error
 
     async def probe(self) -> None:
         """Reach the database once, so that a dead one is told before anything is begun.

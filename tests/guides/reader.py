@@ -31,7 +31,7 @@ LOOKS = re.compile(
     r"|temporal workflow (list|count|describe|query)\b"
 )
 USUAL = {"RAMPART_UI_URL": "http://127.0.0.1:8233", "TEMPORAL_ADDRESS": "127.0.0.1:7233"}
-PATIENCE_S = 15.0  # until what is looked at is as shown: a reader is slower than a test
+PATIENCE_S = 30.0  # until what is looked at is as shown: a reader is slower than a test
 LONGEST_S = 100.0  # of a guide, or of one command
 
 

@@ -54,8 +54,9 @@ async def test_a_server_that_goes_away_is_told_and_found_again(postgres: str) ->
                 await killer.exec(end_all)  # type: ignore[call-overload]
             await session.exec(text("SELECT 1"))  # type: ignore[call-overload]
 
-    with pytest.raises(Unavailable, match="is unavailable"):
-        await lose_the_server()
+    for _ in range(5):  # the driver notices in more than one way
+        with pytest.raises(Unavailable, match="is unavailable"):
+            await lose_the_server()
 
     assert (await collector.record_event("v-gone")).version_id == "v-gone"
     await collector.reset_metrics("v-gone")
