@@ -1,5 +1,6 @@
 """A server that skips time, and a rehearsal of a rollout on it with the real activities."""
 
+import asyncio
 import shutil
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -27,6 +28,7 @@ from workflows.rollout import RolloutWorkflow
 
 BIN = str(Path(sys.executable).parent)  # where wheels put their programs
 DAY = timedelta(days=1)
+GOODBYE_S = 10.0
 PLAN = RolloutPlan(
     stages=tuple(Stage(percent=percent, bake=DAY) for percent in (10, 50, 100)),
     check_min=timedelta(minutes=10),
@@ -122,12 +124,15 @@ async def skipping() -> AsyncIterator[WorkflowEnvironment]:
 
     One for each file: what a story leaves running, without its worker, may stop the clock.
     """
-    async with await WorkflowEnvironment.start_time_skipping(
+    env = await WorkflowEnvironment.start_time_skipping(
         data_converter=pydantic_data_converter,
         test_server_existing_path=shutil.which("temporal-test-server", path=BIN),
-    ) as env:
-        assert await register_search_attributes(env.client)
-        yield env
+    )
+    assert await register_search_attributes(env.client)
+    yield env
+    with suppress(TimeoutError):  # a server whose clock has stopped may not go by itself
+        async with asyncio.timeout(GOODBYE_S):
+            await env.shutdown()
 
 
 @pytest.fixture
