@@ -3,17 +3,29 @@
 import asyncio
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any, TypeVar
 
-from temporalio.client import Client, WorkflowExecutionDescription
+from temporalio.client import (
+    Client,
+    WorkflowContinuedAsNewError,
+    WorkflowExecution,
+    WorkflowExecutionDescription,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+)
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
+from temporalio.types import MethodSyncNoParam
 
 from domain.errors import RampartError
 
 PATIENCE = timedelta(seconds=10)  # how long an answer may take while a worker is alive
 QUERY_PATIENCE = timedelta(seconds=2)
+
+Result = TypeVar("Result")
 
 
 class ControlError(RampartError):
@@ -68,3 +80,35 @@ def said(error: BaseException) -> str:
 def unreachable(error: RPCError) -> Unreachable:
     """Return the error that a silent or failing server is told as."""
     return Unreachable(f"Temporal does not answer: {error.message}")
+
+
+async def asked(
+    handle: WorkflowHandle[Any, Any], query: MethodSyncNoParam[Any, Result]
+) -> Result | None:
+    """Ask the workflow; without a live worker nobody answers."""
+    try:
+        return await handle.query(query, rpc_timeout=QUERY_PATIENCE)
+    except (RPCError, WorkflowQueryFailedError):
+        return None
+
+
+async def ending(handle: WorkflowHandle[Any, Result]) -> tuple[Result | None, str]:
+    """Return the result of a run that has closed, or why it failed; neither if it went on anew."""
+    try:
+        return await handle.result(follow_runs=False), ""
+    except WorkflowFailureError as error:
+        return None, said(error)
+    except WorkflowContinuedAsNewError:
+        return None, ""
+
+
+async def facts(found: WorkflowExecution) -> dict[str, Any]:
+    """Return what Temporal itself knows of a workflow: the head of every description."""
+    return {
+        "workflow_id": found.id,
+        "run_id": found.run_id or "",
+        "status": found.status.name.lower() if found.status else "unknown",
+        "started_at": found.start_time,
+        "closed_at": found.close_time,
+        "memo": dict(await found.memo()),
+    }

@@ -13,7 +13,6 @@ from temporalio.client import (
     WorkflowExecutionStatus,
     WorkflowFailureError,
     WorkflowHandle,
-    WorkflowQueryFailedError,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
@@ -23,10 +22,11 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from control.connection import (
     PATIENCE,
-    QUERY_PATIENCE,
     ControlError,
     Refused,
     Unreachable,
+    asked,
+    facts,
     said,
     stuck,
     unreachable,
@@ -202,7 +202,7 @@ class ExperimentControl:
     async def _describe(self, handle: Handle) -> ExperimentDescription:
         found = await handle.describe()
         if found.status is WorkflowExecutionStatus.RUNNING:
-            progress = await _progress(handle)
+            progress = await asked(handle, ExperimentWorkflow.progress)
             return await _described(found, progress=progress, stuck=tuple(stuck(found)))
         try:
             return await _described(found, conclusion=await handle.result())
@@ -219,25 +219,12 @@ async def _described(
     failure: str = "",
 ) -> ExperimentDescription:
     return ExperimentDescription(
-        workflow_id=item.id,
-        run_id=item.run_id or "",
-        status=item.status.name.lower() if item.status else "unknown",
-        started_at=item.start_time,
-        closed_at=item.close_time,
-        memo=dict(await item.memo()),
+        **await facts(item),
         progress=progress,
         stuck=stuck,
         conclusion=conclusion,
         failure=failure,
     )
-
-
-async def _progress(handle: Handle) -> ExperimentProgress | None:
-    """Ask the workflow; without a live worker nobody answers."""
-    try:
-        return await handle.query(ExperimentWorkflow.progress, rpc_timeout=QUERY_PATIENCE)
-    except (RPCError, WorkflowQueryFailedError):
-        return None
 
 
 def _none_of(prompt: str) -> NoExperiment:

@@ -7,10 +7,8 @@ from typing import Any
 
 from temporalio.client import (
     Client,
-    WorkflowContinuedAsNewError,
     WorkflowExecutionDescription,
     WorkflowExecutionStatus,
-    WorkflowFailureError,
     WorkflowHandle,
     WorkflowQueryFailedError,
     WorkflowUpdateFailedError,
@@ -26,6 +24,9 @@ from control.connection import (
     ControlError,
     Refused,
     Unreachable,
+    asked,
+    ending,
+    facts,
     said,
     stuck,
     unreachable,
@@ -173,9 +174,12 @@ class MonitorControl:
         try:
             found = await handle.describe()
             if found.status is WorkflowExecutionStatus.RUNNING:
-                told = {"progress": await _progress(handle), "stuck": tuple(stuck(found))}
+                told = {
+                    "progress": await asked(handle, MonitorWorkflow.progress),
+                    "stuck": tuple(stuck(found)),
+                }
                 return await _described(name, found, **told)
-            outcome, failure = await _end(handle)
+            outcome, failure = await ending(handle)
             return await _described(name, found, outcome=outcome, failure=failure)
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
@@ -189,28 +193,6 @@ async def _described(
 ) -> MonitorDescription:
     return MonitorDescription(
         name=name,
-        workflow_id=found.id,
-        run_id=found.run_id or "",
-        status=found.status.name.lower() if found.status else "unknown",
-        started_at=found.start_time,
-        closed_at=found.close_time,
-        memo=dict(await found.memo()),
+        **await facts(found),
         **more,
     )
-
-
-async def _progress(handle: Handle) -> MonitorProgress | None:
-    """Ask the workflow; without a live worker nobody answers."""
-    try:
-        return await handle.query(MonitorWorkflow.progress, rpc_timeout=QUERY_PATIENCE)
-    except (RPCError, WorkflowQueryFailedError):
-        return None
-
-
-async def _end(handle: Handle) -> tuple[MonitorOutcome | None, str]:
-    try:
-        return await handle.result(follow_runs=False), ""
-    except WorkflowFailureError as error:
-        return None, said(error)
-    except WorkflowContinuedAsNewError:
-        return None, ""

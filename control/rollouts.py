@@ -10,12 +10,9 @@ from typing import Any
 
 from temporalio.client import (
     Client,
-    WorkflowContinuedAsNewError,
     WorkflowExecution,
     WorkflowExecutionStatus,
-    WorkflowFailureError,
     WorkflowHandle,
-    WorkflowQueryFailedError,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
@@ -25,10 +22,12 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from control.connection import (
     PATIENCE,
-    QUERY_PATIENCE,
     NoRollout,
     Refused,
     Unreachable,
+    asked,
+    ending,
+    facts,
     said,
     stuck,
     unreachable,
@@ -205,9 +204,12 @@ class Control:
         try:
             found = await handle.describe()
             if found.status is WorkflowExecutionStatus.RUNNING:
-                told = {"progress": await _progress(handle), "stuck": tuple(stuck(found))}
+                told = {
+                    "progress": await asked(handle, RolloutWorkflow.progress),
+                    "stuck": tuple(stuck(found)),
+                }
                 return await _described(found, **told)
-            outcome, failure = await _end(handle)
+            outcome, failure = await ending(handle)
             return await _described(found, outcome=outcome, failure=failure)
         except RPCError as error:
             raise unreachable(error) from error
@@ -215,31 +217,9 @@ class Control:
 
 async def _described(item: WorkflowExecution, **more: Any) -> Description:
     return Description(
-        workflow_id=item.id,
-        run_id=item.run_id or "",
-        status=item.status.name.lower() if item.status else "unknown",
-        started_at=item.start_time,
-        closed_at=item.close_time,
-        memo=dict(await item.memo()),
+        **await facts(item),
         **more,
     )
-
-
-async def _progress(handle: Handle) -> Progress | None:
-    """Ask the workflow; without a live worker nobody answers."""
-    try:
-        return await handle.query(RolloutWorkflow.progress, rpc_timeout=QUERY_PATIENCE)
-    except (RPCError, WorkflowQueryFailedError):
-        return None
-
-
-async def _end(handle: Handle) -> tuple[Outcome | None, str]:
-    try:
-        return await handle.result(follow_runs=False), ""
-    except WorkflowFailureError as error:
-        return None, said(error)
-    except WorkflowContinuedAsNewError:
-        return None, ""
 
 
 def _where(found: Description) -> str:

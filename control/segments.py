@@ -7,12 +7,9 @@ from typing import Any
 
 from temporalio.client import (
     Client,
-    WorkflowContinuedAsNewError,
     WorkflowExecutionDescription,
     WorkflowExecutionStatus,
-    WorkflowFailureError,
     WorkflowHandle,
-    WorkflowQueryFailedError,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
@@ -22,10 +19,12 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from control.connection import (
     PATIENCE,
-    QUERY_PATIENCE,
     NoRollout,
     Refused,
     Unreachable,
+    asked,
+    ending,
+    facts,
     said,
     stuck,
     unreachable,
@@ -172,36 +171,17 @@ class RingsControl:
     async def _describe(self, handle: Handle) -> RingsDescription:
         found = await handle.describe()
         if found.status is WorkflowExecutionStatus.RUNNING:
-            told = {"progress": await _progress(handle), "stuck": tuple(stuck(found))}
+            told = {
+                "progress": await asked(handle, SegmentedRolloutWorkflow.progress),
+                "stuck": tuple(stuck(found)),
+            }
             return await _described(found, **told)
-        outcome, failure = await _end(handle)
+        outcome, failure = await ending(handle)
         return await _described(found, outcome=outcome, failure=failure)
 
 
 async def _described(found: WorkflowExecutionDescription, **more: Any) -> RingsDescription:
     return RingsDescription(
-        workflow_id=found.id,
-        run_id=found.run_id or "",
-        status=found.status.name.lower() if found.status else "unknown",
-        started_at=found.start_time,
-        closed_at=found.close_time,
-        memo=dict(await found.memo()),
+        **await facts(found),
         **more,
     )
-
-
-async def _progress(handle: Handle) -> RingsProgress | None:
-    """Ask the workflow; without a live worker nobody answers."""
-    try:
-        return await handle.query(SegmentedRolloutWorkflow.progress, rpc_timeout=QUERY_PATIENCE)
-    except (RPCError, WorkflowQueryFailedError):
-        return None
-
-
-async def _end(handle: Handle) -> tuple[RingsOutcome | None, str]:
-    try:
-        return await handle.result(follow_runs=False), ""
-    except WorkflowFailureError as error:
-        return None, said(error)
-    except WorkflowContinuedAsNewError:
-        return None, ""
