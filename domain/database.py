@@ -1,11 +1,11 @@
 """The database: one engine per event loop, and a transaction that nested calls join."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, event, text
@@ -31,8 +31,22 @@ from settings import Settings
 # Not the statement's fault: no server, no disk, a lock or a connection that took too long.
 LOST = (OperationalError, InterfaceError, InternalError, PoolTimeout)
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
-BUSY_TIMEOUT_MS = 5_000  # how long a writer waits for SQLite's lock before it is `Unavailable`
+BUSY_TIMEOUT_MS = 20_000  # how long a writer waits for SQLite's lock before it is `Unavailable`
 SCHEMA_LOCK = 0x72616D70  # "ramp": one process creates the tables, the others wait
+CHANGED = "changed prompts"
+READING: dict[str, dict[str, Any]] = {
+    "sqlite": {"reading": True},
+    "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
+}
+
+Prompt = tuple[str, str]
+Announce = Callable[[frozenset[Prompt]], Awaitable[None]]  # of prompts whose serving has changed
+
+
+class _Open(NamedTuple):
+    task: asyncio.Task[Any] | None
+    session: AsyncSession
+    reading: bool
 
 
 class Database:
@@ -48,13 +62,13 @@ class Database:
             InvalidValue: Another kind of database, or not a URL at all.
         """
         self.url = _async_url(url)
+        self._announce: Announce | None = None
         self._engines: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncEngine]
         self._engines = WeakKeyDictionary()
         self._ready: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]
         self._ready = WeakKeyDictionary()
         self._created = False
-        self._current: ContextVar[tuple[asyncio.Task[Any] | None, AsyncSession] | None]
-        self._current = ContextVar("session", default=None)
+        self._current: ContextVar[_Open | None] = ContextVar("session", default=None)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -66,16 +80,68 @@ class Database:
         Raises:
             Unavailable: The server, the file or the disk cannot be reached.
         """
+        current = self._joined()
+        if current is None:
+            async with self._begin(reading=False) as session:
+                yield session
+            await self._tell(session)
+        elif current.reading:
+            raise RuntimeError("a transaction cannot join what was opened for reading only")
+        else:
+            yield current.session
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncSession]:
+        """Join what is open in this task, or read one consistent state. Not for writing.
+
+        It waits for no writer and keeps none waiting.
+
+        Raises:
+            Unavailable: As for `transaction`.
+        """
+        current = self._joined()
+        if current is None:
+            async with self._begin(reading=True) as session:
+                yield session
+        else:
+            yield current.session
+
+    def announce_to(self, announce: Announce) -> None:
+        """Have `announce` awaited after each commit that changed what prompts serve.
+
+        It must not raise, and what it cannot tell is found by polling the epochs.
+        """
+        self._announce = announce
+
+    async def probe(self) -> None:
+        """Reach the database once, so that a dead one is told before anything is begun.
+
+        Raises:
+            Unavailable: It cannot be reached.
+        """
+        async with self.reading():
+            pass
+
+    async def dispose(self) -> None:
+        """Close the connections of this event loop."""
+        engine = self._engines.pop(asyncio.get_running_loop(), None)
+        if engine is not None:
+            await engine.dispose()
+
+    def _joined(self) -> "_Open | None":
+        """Return what is open in this very task; a child task begins on its own."""
         current = self._current.get()
-        if current is not None and current[0] is asyncio.current_task():
-            yield current[1]
-            return
+        return current if current and current.task is asyncio.current_task() else None
+
+    @asynccontextmanager
+    async def _begin(self, *, reading: bool) -> AsyncIterator[AsyncSession]:
         engine = await self._engine()
+        options = READING[engine.dialect.name] if reading else {}
         try:
             async with AsyncSession(engine, expire_on_commit=False) as session, session.begin():
-                token = self._current.set((asyncio.current_task(), session))
+                token = self._current.set(_Open(asyncio.current_task(), session, reading))
                 try:
-                    await self._connect(session)
+                    await self._connect(session, options)
                     yield session
                 finally:
                     self._current.reset(token)
@@ -86,25 +152,15 @@ class Database:
                 raise
             raise self._unavailable(error) from error
 
-    async def probe(self) -> None:
-        """Reach the database once, so that a dead one is told before anything is begun.
+    async def _tell(self, session: AsyncSession) -> None:
+        changed = frozenset(session.info.get(CHANGED, ()))
+        if changed and self._announce is not None:
+            await self._announce(changed)
 
-        Raises:
-            Unavailable: It cannot be reached.
-        """
-        async with self.transaction():
-            pass
-
-    async def dispose(self) -> None:
-        """Close the connections of this event loop."""
-        engine = self._engines.pop(asyncio.get_running_loop(), None)
-        if engine is not None:
-            await engine.dispose()
-
-    async def _connect(self, session: AsyncSession) -> None:
+    async def _connect(self, session: AsyncSession, options: dict[str, Any]) -> None:
         """Begin now, so that only a failure to connect is told as one."""
         try:
-            await session.connection()
+            await session.connection(execution_options=options)
         except (OSError, DBAPIError) as error:
             raise self._unavailable(error) from error
 
@@ -129,7 +185,7 @@ class Database:
                     raise self._unavailable(error) from error
             engine = create_async_engine(self.url)
             event.listen(engine.sync_engine, "connect", _tune_sqlite)
-            event.listen(engine.sync_engine, "begin", _begin_immediate)
+            event.listen(engine.sync_engine, "begin", _begin_sqlite)
             return engine
         return create_async_engine(self.url, pool_pre_ping=True)
 
@@ -145,6 +201,11 @@ class Database:
     def _unavailable(self, error: Exception) -> Unavailable:
         cause = str(getattr(error, "orig", None) or error).splitlines()[0]
         return Unavailable(f"database {self.url.render_as_string()} is unavailable: {cause}")
+
+
+def note_change(session: AsyncSession, prompt: Prompt) -> None:
+    """Have the prompt announced once the transaction of the session is committed."""
+    session.info.setdefault(CHANGED, set()).add(prompt)
 
 
 _defaults: dict[str, Database] = {}
@@ -181,6 +242,7 @@ def _tune_sqlite(connection: Any, _record: object) -> None:
     cursor.close()
 
 
-def _begin_immediate(connection: Connection) -> None:
+def _begin_sqlite(connection: Connection) -> None:
     """Take SQLite's write lock at once: a later upgrade would lose updates or deadlock."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    reading = connection.get_execution_options().get("reading", False)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

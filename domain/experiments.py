@@ -69,7 +69,7 @@ class ABTestManager:
 
     async def get_experiment(self, experiment_id: str) -> PromptExperiment | None:
         """Return the experiment."""
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             row = await find(session, experiment_id)
             return _value(row) if row else None
 
@@ -87,7 +87,7 @@ class ABTestManager:
             query = query.where(ExperimentRow.prompt_type == prompt_type)
         if status is not None:
             query = query.where(ExperimentRow.status == member(ExperimentStatus, status))
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             return [_value(row) for row in await session.exec(query)]
 
     async def get_random_variant(self, experiment_id: str) -> str:
@@ -97,7 +97,7 @@ class ABTestManager:
             NotFound: There is no such experiment.
             Conflict: It is not running.
         """
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             split = (await _running(session, experiment_id)).traffic_split
         return CHANCE.choices(list(split), list(split.values()))[0]
 
@@ -145,7 +145,7 @@ class ABTestManager:
         All versions are named, those without users too; one row per version is read. Empty if there
         is no such experiment.
         """
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             row = await find(session, experiment_id)
             if row is None:
                 return {}
@@ -155,20 +155,20 @@ class ABTestManager:
 
     async def get_user_assignment(self, experiment_id: str, user_id: str) -> str | None:
         """Return the version the user was last recorded with; never assigns."""
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             row = await find(session, experiment_id)
             seen = await exposures.latest(session, row.id, user_id=user_id) if row else {}
             return seen.get(user_id)
 
     async def get_experiment_assignments(self, experiment_id: str) -> dict[str, str]:
         """Return the version each recorded user was last recorded with."""
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             row = await find(session, experiment_id)
             return await exposures.latest(session, row.id) if row else {}
 
     async def get_variant_distribution(self, experiment_id: str) -> dict[str, int]:
         """Return how many users were last recorded with each version."""
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             row = await find(session, experiment_id)
             if row is None:
                 return {}

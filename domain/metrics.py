@@ -85,14 +85,14 @@ class MetricsCollector:
         """Return one cell, an empty one when there is none; one row is read."""
         key = CellKey(version_id, experiment_id, epoch, metric)
         where = {name: [value] for name, value in key._asdict().items()}
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             return (await cells.load(session, **where)).get(key, Cell())
 
     async def read_cells(
         self, version_ids: Sequence[str], *, experiment_id: str = "", epoch: int = 0
     ) -> dict[CellKey, Cell]:
         """Return all cells of the versions, those of custom numbers too, in one query."""
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             return await cells.load(
                 session, version_id=version_ids, experiment_id=[experiment_id], epoch=[epoch]
             )
@@ -105,7 +105,7 @@ class MetricsCollector:
         The first outcome of each user in the epoch, and every event without a user: `n` is the
         number of observations. What nobody reported is missing.
         """
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             return await cells.load(
                 session, observations.OBSERVED,
                 version_id=version_ids, experiment_id=[experiment_id], epoch=[epoch],
@@ -136,12 +136,12 @@ class MetricsCollector:
         if end_time is not None:
             query = query.where(at <= instant(end_time))
         newest = query.order_by(at.desc(), col(EventRow.id).desc()).limit(limit)
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             return [events.from_row(row) for row in await session.exec(newest)]
 
     async def compare_variants(self, version_ids: Sequence[str]) -> dict[str, PromptMetrics]:
         """Return the metrics of each version, by its id."""
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             return await summaries.of_versions(session, version_ids)
 
     async def get_experiment_metrics(
@@ -157,7 +157,7 @@ class MetricsCollector:
         """
         named = variant_versions
         ids = named if isinstance(named, Mapping) else {version: version for version in named}
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             known = await attribution.find_experiments(session, experiment_id)
             found = await summaries.of_versions(session, list(ids.values()), experiments=known)
         return {key: found[version_id] for key, version_id in ids.items()}
@@ -186,7 +186,7 @@ class MetricsCollector:
         Raises:
             InvalidValue: Another bucket size.
         """
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             return await summaries.over_time(session, version_id, bucket_size=bucket_size)
 
     async def reset_metrics(self, version_id: str) -> bool:

@@ -188,8 +188,8 @@ class RolloutManager:
         Raises:
             NotFound: There is no such rollout.
         """
-        async with self._database.transaction() as session:
-            return await restoration.differences(session, await _locked(session, rollout_id))
+        async with self._database.reading() as session:
+            return await restoration.differences(session, await _found(session, rollout_id))
 
     async def note(self, rollout_id: str, *, key: str, kind: Kind, by: str, reason: str) -> None:
         """Journal what a person asked for. Idempotent by `key`.
@@ -208,8 +208,8 @@ class RolloutManager:
         Raises:
             NotFound: There is no such rollout.
         """
-        async with self._database.transaction() as session:
-            return await _rollout(session, await _locked(session, rollout_id))
+        async with self._database.reading() as session:
+            return await _rollout(session, await _found(session, rollout_id))
 
     async def list(
         self, name: str | None = None, prompt_type: str | None = None, *, limit: int = 100
@@ -220,24 +220,28 @@ class RolloutManager:
             query = query.where(RolloutRow.name == name)
         if prompt_type is not None:
             query = query.where(RolloutRow.prompt_type == prompt_type)
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             return [await _rollout(session, row) for row in await session.exec(query)]
 
     async def decisions(self, rollout_id: str, *, limit: int = 1000) -> Sequence[Decision]:
         """Return the latest lines of the journal, oldest first."""
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             return await journal.read(session, rollout_id, limit=limit)
 
     async def checks(self, rollout_id: str) -> Sequence[Judged]:
         """Return every check with all that it rested on, oldest first."""
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             return await journal.judged(session, rollout_id)
 
 
 async def _locked(session: AsyncSession, rollout_id: str) -> RolloutRow:
     """Return the row, locked, so that two writers of one rollout follow one another."""
-    query = select(RolloutRow).where(RolloutRow.id == rollout_id).with_for_update()
-    row = (await session.exec(query)).one_or_none()
+    return await _found(session, rollout_id, lock=True)
+
+
+async def _found(session: AsyncSession, rollout_id: str, *, lock: bool = False) -> RolloutRow:
+    query = select(RolloutRow).where(RolloutRow.id == rollout_id)
+    row = (await session.exec(query.with_for_update() if lock else query)).one_or_none()
     if row is None:
         raise NotFound(f"no rollout {rollout_id!r}")
     return row

@@ -21,7 +21,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
 from domain.assignment import CONTROL
-from domain.database import Database, default_database
+from domain.database import Database, default_database, note_change
 from domain.errors import Fenced, Unavailable
 from domain.prompts import ExperimentStatus
 from domain.snapshot import SPLITTING, Answers, Assignment, Reason, RoutingSnapshot, Served
@@ -45,16 +45,14 @@ class RoutingManager:
     async def epochs(self) -> dict[tuple[str, str], int]:
         """Return the epoch of every prompt whose serving was ever changed."""
         query = select(RoutingRow.name, RoutingRow.prompt_type, RoutingRow.epoch)
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             found = await session.exec(query.where(RoutingRow.epoch > 0))
             return {(name, prompt_type): epoch for name, prompt_type, epoch in found}
 
     async def snapshot(self, name: str, prompt_type: str) -> RoutingSnapshot | None:
         """Return what the prompt serves now; None if nothing was ever decided."""
-        # The shared lock keeps writers out, so that an epoch and its content belong together.
-        query = _routing(name, prompt_type).with_for_update(read=True)
-        async with self._database.transaction() as session:
-            row = (await session.exec(query)).first()
+        async with self._database.reading() as session:
+            row = (await session.exec(_routing(name, prompt_type))).first()
             if row is None or row.epoch == 0:
                 return None
             experiment = await session.get(ExperimentRow, row.experiment_id or "")
@@ -187,6 +185,7 @@ async def claim_epoch(
     row.epoch += 1
     row.changed_at = datetime.now(UTC)
     session.add(row)
+    note_change(session, (name, prompt_type))
     return row
 
 

@@ -85,7 +85,7 @@ class VersionManager:
         """Return the version; `latest` is the highest active or in production, else of any."""
         if version_id is not None:
             return await self.get_version_by_id(version_id)
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             if version == "latest":
                 row = await lineage.latest(session, name, prompt_type)
             else:
@@ -95,7 +95,7 @@ class VersionManager:
 
     async def get_version_by_id(self, version_id: str) -> PromptVersion | None:
         """Return the version."""
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             row = await session.get(VersionRow, version_id)
             return await tagged(session, row) if row else None
 
@@ -113,20 +113,20 @@ class VersionManager:
         if tags:
             carrying = select(TagRow.version_id).where(col(TagRow.tag).in_(tags))
             query = query.where(col(VersionRow.id).in_(carrying))
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             return await all_tagged(session, (await session.exec(query)).all())
 
     async def get_version_history(self, name: str, prompt_type: str) -> list[PromptVersion]:
         """Return the prompt's versions, oldest first."""
         order = (VersionRow.created_at, VersionRow.major, VersionRow.minor, VersionRow.patch)
         query = lineage.versions_of(name, prompt_type).order_by(*map(col, order))
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             return await all_tagged(session, (await session.exec(query)).all())
 
     async def list_prompts(self) -> list[tuple[str, str]]:
         """Return the name and type of every prompt that has a version, sorted."""
         query = select(VersionRow.name, VersionRow.prompt_type).distinct()
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             return sorted((await session.exec(query)).all())
 
     async def tag_version(
@@ -190,7 +190,7 @@ class VersionManager:
 
     async def production(self, name: str, prompt_type: str) -> PromptVersion | None:
         """Return the version in production."""
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             version_id = await holder(session, name, prompt_type)
             return await self.get_version_by_id(version_id) if version_id else None
 
@@ -198,7 +198,7 @@ class VersionManager:
         self, name: str, prompt_type: str, tag: str = PRODUCTION_TAG
     ) -> list[TagMove]:
         """Return every move of the tag, oldest first."""
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             return await moves_of(session, name, prompt_type, tag=tag)
 
     async def revert(

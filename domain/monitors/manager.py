@@ -37,7 +37,7 @@ class MonitorManager:
         Raises:
             NotFound: There is no such experiment, or none of its versions exists.
         """
-        async with self._database.transaction():
+        async with self._database.reading():
             if plan.experiment is not None:
                 return await self._variants(plan.experiment)
             return tuple([await self._subject(version_id) for version_id in plan.versions])
@@ -57,7 +57,7 @@ class MonitorManager:
         Counts are read from cells, one row a metric. The first look alone also reads raw events, at
         most the newest 1 000 of a version, to know what came before its window began.
         """
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             mark = await _counted(session, plan, subjects, at)
             first = before is None and plan.window is not None
             earlier = await self._earlier(plan, subjects, mark) if first else None

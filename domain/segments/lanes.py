@@ -74,14 +74,14 @@ class SegmentManager:
 
     async def list(self, name: str, prompt_type: str) -> Sequence[Segment]:
         """Return the prompt's segments, in order."""
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             return [_segment(row) for row in await _rows(session, name, prompt_type)]
 
     async def everywhere(self) -> Mapping[Prompt, Sequence[Segment]]:
         """Return the segments of every prompt that has any, in order."""
         query = select(SegmentRow).order_by(col(SegmentRow.place), col(SegmentRow.segment))
         found: defaultdict[Prompt, list[Segment]] = defaultdict(list)
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             for row in await session.exec(query):
                 found[row.name, row.prompt_type].append(_segment(row))
         return found

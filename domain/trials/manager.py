@@ -218,8 +218,8 @@ class TrialManager:
         Raises:
             NotFound: There is no such trial.
         """
-        async with self._database.transaction() as session:
-            return _trial(await _locked(session, trial_id))
+        async with self._database.reading() as session:
+            return _trial(await _found(session, trial_id))
 
     async def list(
         self, name: str | None = None, prompt_type: str | None = None, *, limit: int = 100
@@ -230,19 +230,23 @@ class TrialManager:
             query = query.where(TrialRow.name == name)
         if prompt_type is not None:
             query = query.where(TrialRow.prompt_type == prompt_type)
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             return [_trial(row) for row in await session.exec(query)]
 
     async def lines(self, trial_id: str, *, limit: int = 1000) -> Sequence[TrialLine]:
         """Return the latest lines of the journal, oldest first."""
-        async with self._database.transaction() as session:
+        async with self._database.reading() as session:
             return await trial_journal.read(session, trial_id, limit=limit)
 
 
 async def _locked(session: AsyncSession, trial_id: str) -> TrialRow:
     """Return the row, locked, so that two writers of one trial follow one another."""
-    query = select(TrialRow).where(TrialRow.id == trial_id).with_for_update()
-    row = (await session.exec(query)).one_or_none()
+    return await _found(session, trial_id, lock=True)
+
+
+async def _found(session: AsyncSession, trial_id: str, *, lock: bool = False) -> TrialRow:
+    query = select(TrialRow).where(TrialRow.id == trial_id)
+    row = (await session.exec(query.with_for_update() if lock else query)).one_or_none()
     if row is None:
         raise NotFound(f"no trial {trial_id!r}")
     return row

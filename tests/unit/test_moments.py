@@ -25,8 +25,12 @@ def test_merged_moments_are_those_of_all_numbers(left: list[float], right: list[
 
     size = max(abs(value) for value in left + right)
     assert merged.n == len(left + right)
-    assert merged.mean == pytest.approx(math.fsum(left + right) / merged.n, abs=1e-12 * size)
-    assert merged.m2 == pytest.approx(exact_m2(left + right), rel=1e-9, abs=1e-14 * size**2)
+    assert merged.mean == pytest.approx(
+        math.fsum(left + right) / merged.n, abs=max(1e-12 * size, 1e-300)
+    )
+    assert merged.m2 == pytest.approx(
+        exact_m2(left + right), rel=1e-9, abs=max(1e-14 * size**2, 1e-300)
+    )
     assert (merged.min, merged.max) == (min(left + right), max(left + right))
 
 
