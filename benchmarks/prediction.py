@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 
 from temporalio.client import Client
 
+import benchmarks.fleet.unshadow  # noqa: F401  # before `workflows` is looked for
 from control.rollouts import Control, workflow_id
 from dev import Stack
 from domain.database import Database

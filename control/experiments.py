@@ -39,6 +39,14 @@ from workflows.experiments.progress import ExperimentProgress
 from workflows.experiments.workflow import ExperimentWorkflow
 from workflows.messages import Answer
 
+__all__ = [
+    "ExperimentControl",
+    "ExperimentDescription",
+    "NoExperiment",
+    "Verb",
+    "experiment_workflow_id",
+]
+
 Handle = WorkflowHandle[ExperimentWorkflow, Conclusion]
 POLL_S = 0.1
 

@@ -39,6 +39,8 @@ from workflows.progress import Outcome, Progress
 from workflows.rollout import RolloutWorkflow
 from workflows.state import Phase
 
+__all__ = ["Control", "Description", "Verb", "workflow_id"]
+
 Handle = WorkflowHandle[RolloutWorkflow, Outcome]
 
 

@@ -1,23 +1,29 @@
 """The cells: what is known of a metric, ready to read, however many events it took."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, NamedTuple, Self
 
+import msgspec
 from sqlalchemy import Row, Table, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from domain import events
+from domain import columns, limits
 from domain.attribution import Attributed
-from domain.prompts import Json
+from domain.limits import SUCCESS
 from domain.stats.histogram import Histogram, Levels
 from domain.stats.moments import Moments
 from domain.tables import CellRow
+from domain.wire import Event
 
 CELLS = CellRow.metadata.tables["cell"]
+SHARDS = 8  # writers at a time that do not wait for each other, on PostgreSQL
+SURPLUS = ":surplus"  # counts the custom numbers that no cell took; no caller can name it
 
 
 class CellKey(NamedTuple):
@@ -37,7 +43,15 @@ class Measurement(NamedTuple):
     at: datetime
 
 
-VALUES = [column.name for column in CELLS.columns if column.name not in CellKey._fields]
+class Part(NamedTuple):
+    """Names the part of a cell that one writer at a time adds to."""
+
+    key: CellKey
+    shard: int
+
+
+_COUNTS = msgspec.json.Decoder(dict[int, int])
+_EMPTY = (0, 0.0, 0.0, None, None, "{}", None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +68,7 @@ class Cell:
     @classmethod
     def of(cls, metric: str, values: Sequence[float], *, last_at: datetime) -> Self:
         """Return the cell of some measurements of `metric`."""
-        counted = values if metric != events.SUCCESS else ()
+        counted = () if metric in (SUCCESS, SURPLUS) else values
         return cls(Moments.of(values), scale(metric).of(counted), last_at)
 
     @property
@@ -95,14 +109,28 @@ def scale(metric: str) -> type[Histogram]:
     return Levels if metric == "user_rating" else Histogram
 
 
-def measured(counted: Iterable[Attributed]) -> Iterator[Measurement]:
-    """Yield what the events say of their versions, and of the spans they fall in."""
+def additions(
+    counted: Iterable[Attributed], *, surplus: AbstractSet[tuple[str, str]] = frozenset()
+) -> dict[CellKey, Cell]:
+    """Return what the events add to the cells of their versions, and of the spans they fall in.
+
+    Args:
+        counted: The events, with their spans.
+        surplus: Version ids and the names of numbers that no cell of theirs takes.
+    """
+    groups: defaultdict[tuple[str, str, int], list[Event]] = defaultdict(list)
     for event, span in counted:
-        places = [("", 0)] + ([(span.experiment_id, span.epoch)] if span else [])
-        for metric, value in events.measurements(event).items():
-            for experiment_id, epoch in places:
-                key = CellKey(event.version_id, experiment_id, epoch, metric)
-                yield Measurement(key, value, event.timestamp)
+        place = (span.experiment_id, span.epoch) if span else ("", 0)
+        groups[event.version_id, *place].append(event)
+    added: dict[CellKey, Cell] = {}
+    for (version_id, experiment_id, epoch), events in groups.items():
+        names = {name for of_version, name in surplus if of_version == version_id}
+        for metric, cell in _of_group(events, surplus=names).items():
+            total = CellKey(version_id, "", 0, metric)
+            added[total] = added[total].merge(cell) if total in added else cell
+            if experiment_id:
+                added[CellKey(version_id, experiment_id, epoch, metric)] = cell
+    return added
 
 
 def aggregate(measurements: Iterable[Measurement]) -> dict[CellKey, Cell]:
@@ -120,38 +148,53 @@ async def load(
 ) -> dict[CellKey, Cell]:
     """Return the cells whose columns hold one of these values each."""
     conditions = [table.columns[name].in_(values) for name, values in where.items()]
-    rows = await (await session.connection()).execute(select(table).where(*conditions))
-    return dict(_from_row(row) for row in rows)
+    query = select(table).where(*conditions).order_by(table.columns.shard)
+    found: dict[CellKey, Cell] = {}
+    for row in await (await session.connection()).execute(query):
+        key, cell = _from_row(row)
+        found[key] = found[key].merge(cell) if key in found else cell
+    return found
 
 
 async def add(
     session: AsyncSession, additions: Mapping[CellKey, Cell], *, table: Table = CELLS
 ) -> None:
-    """Merge additions into the cells, one writer after another."""
+    """Merge additions into the cells; writers of one shard come one after another."""
     if not additions:
         return
-    known = await claim(session, additions, table=table)
-    rows = [_to_row(key, known[key].merge(cell)) for key, cell in additions.items()]
-    merged = insert(session, table)
-    kept = {name: merged.excluded[name] for name in VALUES}
-    statement = merged.on_conflict_do_update(index_elements=CellKey._fields, set_=kept)
-    await (await session.connection()).execute(statement, rows)
+    shard = await own_shard(session)
+    known = await hold(session, [Part(key, shard) for key in additions], table=table)
+    rows = [
+        _to_row(part, cell.merge(additions[part.key]))
+        for part, cell in sorted(known.items(), key=lambda held: _lock_order(held[0]))
+    ]
+    await columns.put(session, table, rows)
 
 
-async def claim(
-    session: AsyncSession, keys: Iterable[CellKey], *, table: Table = CELLS
-) -> dict[CellKey, Cell]:
-    """Return the cells and hold them until the transaction ends; missing ones are made.
+async def hold(
+    session: AsyncSession, parts: Iterable[Part], *, table: Table = CELLS
+) -> dict[Part, Cell]:
+    """Return the parts and keep them from other writers until the transaction ends.
 
-    One statement makes, locks and reads, in one order for all writers: so none deadlock.
+    In one order for all writers, so that none deadlock.
     """
-    rows = [_to_row(key, Cell()) for key in sorted(keys, key=_lock_order)]
-    touch = insert(session, table).on_conflict_do_update(
-        index_elements=CellKey._fields, set_={"n": table.columns.n}
-    )
-    connection = await session.connection()
-    found = await connection.execute(touch.returning(*table.columns), rows)
-    return dict(_from_row(row) for row in found)
+    ordered = sorted(parts, key=_lock_order)
+    known = dict.fromkeys(ordered, Cell())
+    keys = [(*part.key, part.shard) for part in ordered]
+    for row in await columns.hold(session, table, keys, empty=_EMPTY):
+        *key, shard, n, mean, m2, low, high, counts, last_at = row
+        part = Part(CellKey(*key), shard)
+        histogram = scale(part.key.metric)(_COUNTS.decode(counts))
+        known[part] = Cell(Moments(n, mean, m2, low, high), histogram, last_at)
+    return known
+
+
+async def hold_versions(session: AsyncSession, version_ids: Iterable[str]) -> int:
+    """Keep all writers from versions, and return how many events these have together."""
+    shards = range(SHARDS) if columns.is_postgresql(session) else (0,)
+    totals = [total(version_id) for version_id in version_ids]
+    held = await hold(session, [Part(key, shard) for key in totals for shard in shards])
+    return sum(cell.n for cell in held.values())
 
 
 async def drop(session: AsyncSession, version_id: str, *, table: Table = CELLS) -> None:
@@ -162,19 +205,62 @@ async def drop(session: AsyncSession, version_id: str, *, table: Table = CELLS) 
 
 def insert(session: AsyncSession, table: Table) -> postgresql.Insert | sqlite.Insert:
     """Return an INSERT that knows ON CONFLICT, which SQLAlchemy offers per dialect only."""
-    dialect = session.get_bind().dialect.name
-    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    return postgresql.insert(table) if columns.is_postgresql(session) else sqlite.insert(table)
 
 
-def _lock_order(key: CellKey) -> tuple[str, str, int, bool, str]:
-    """Put a version's count of all events first: who holds it holds all cells of the version."""
-    return key.version_id, key.experiment_id, key.epoch, key.metric != events.SUCCESS, key.metric
+def total(version_id: str) -> CellKey:
+    """Return the key of a version's count of all events."""
+    return CellKey(version_id, "", 0, SUCCESS)
 
 
-def _to_row(key: CellKey, cell: Cell) -> Json:
-    moments = asdict(cell.moments)
-    counts = cell.histogram.to_json()
-    return key._asdict() | moments | {"histogram": counts, "last_at": cell.last_at}
+async def own_shard(session: AsyncSession) -> int:
+    """Return the shard that this transaction writes: one connection, one writer, one shard."""
+    if not columns.is_postgresql(session):
+        return 0
+    raw: Any = await (await session.connection()).get_raw_connection()
+    return int(raw.driver_connection.get_server_pid()) % SHARDS
+
+
+def _of_group(events: Sequence[Event], *, surplus: AbstractSet[str]) -> dict[str, Cell]:
+    """Return what events of one version and one epoch say of each metric."""
+    last_at = max([event.occurred_at for event in events])
+    found = {SUCCESS: Cell.of(SUCCESS, [event.success for event in events], last_at=last_at)}
+    for metric in limits.MEASURED:
+        value_of = attrgetter(metric)
+        values = [value for event in events if (value := value_of(event)) is not None]
+        if values:
+            at = last_at
+            if len(values) < len(events):
+                at = max(event.occurred_at for event in events if value_of(event) is not None)
+            found[metric] = Cell.of(metric, values, last_at=at)
+    return found | _of_numbers(events, surplus=surplus)
+
+
+def _of_numbers(events: Sequence[Event], *, surplus: AbstractSet[str]) -> dict[str, Cell]:
+    values: defaultdict[str, list[float]] = defaultdict(list)
+    last_at: dict[str, datetime] = {}
+    for event in events:
+        for name, value in event.numbers.items():
+            if name in surplus:
+                name, value = SURPLUS, 1.0
+            values[name].append(value)
+            last_at[name] = max(event.occurred_at, last_at.get(name, event.occurred_at))
+    return {name: Cell.of(name, values[name], last_at=last_at[name]) for name in values}
+
+
+def _lock_order(part: Part) -> tuple[str, str, int, bool, str, int]:
+    """Put a version's count of all events first: who holds it holds all cells of the shard."""
+    key = part.key
+    return (
+        key.version_id, key.experiment_id, key.epoch, key.metric != SUCCESS, key.metric, part.shard,
+    )  # fmt: skip
+
+
+def _to_row(part: Part, cell: Cell) -> columns.Row:
+    moments = cell.moments
+    counts = msgspec.json.encode(cell.histogram.counts).decode()
+    figures = (moments.n, moments.mean, moments.m2, moments.min, moments.max)
+    return (*part.key, part.shard, *figures, counts, cell.last_at)
 
 
 def _from_row(row: Row[Any]) -> tuple[CellKey, Cell]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
     DBAPIError,
@@ -20,11 +20,11 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import (
     TimeoutError as PoolTimeout,
 )
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlmodel import SQLModel
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from domain import tables  # noqa: F401  # fills SQLModel.metadata
+from domain import schema
 from domain.errors import InvalidValue, Unavailable
 from settings import Settings
 
@@ -32,7 +32,6 @@ from settings import Settings
 LOST = (OperationalError, InterfaceError, InternalError, PoolTimeout)
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 BUSY_TIMEOUT_MS = 20_000  # how long a writer waits for SQLite's lock before it is `Unavailable`
-SCHEMA_LOCK = 0x72616D70  # "ramp": one process creates the tables, the others wait
 CHANGED = "changed prompts"
 READING: dict[str, dict[str, Any]] = {
     "sqlite": {"reading": True},
@@ -67,7 +66,7 @@ class Database:
         self._engines = WeakKeyDictionary()
         self._ready: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]
         self._ready = WeakKeyDictionary()
-        self._created = False
+        self._checked = False
         self._current: ContextVar[_Open | None] = ContextVar("session", default=None)
 
     @asynccontextmanager
@@ -122,6 +121,32 @@ class Database:
         async with self.reading():
             pass
 
+    @property
+    def name(self) -> str:
+        """How people are told which one it is: the URL, without its password."""
+        return self.url.render_as_string()
+
+    @asynccontextmanager
+    async def administered(self, *, reading: bool = False) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction on tables of any revision, to look at the tables or change them.
+
+        On SQLite, foreign keys are not looked after, or a table that is made anew would take along
+        what refers to it.
+
+        Raises:
+            Unavailable: As for `transaction`.
+        """
+        engine = self._open(poolclass=NullPool)
+        if engine.dialect.name == "sqlite":
+            event.listen(engine.sync_engine, "connect", _ignore_references)
+        try:
+            async with _bare(engine, reading=reading) as connection:
+                yield connection
+        except (OSError, SQLAlchemyError) as error:
+            raise self._unavailable(error) from error
+        finally:
+            await engine.dispose()
+
     async def dispose(self) -> None:
         """Close the connections of this event loop."""
         engine = self._engines.pop(asyncio.get_running_loop(), None)
@@ -165,42 +190,49 @@ class Database:
             raise self._unavailable(error) from error
 
     async def _engine(self) -> AsyncEngine:
-        """Return this loop's engine; the first caller also creates the tables that are missing."""
+        """Return this loop's engine; the first caller also makes the tables, or refuses others'."""
         loop = asyncio.get_running_loop()
         async with self._ready.setdefault(loop, asyncio.Lock()):
             if loop not in self._engines:
                 self._engines[loop] = self._open()
             engine = self._engines[loop]
-            if not self._created:
-                await self._create(engine)
-                self._created = True
+            if not self._checked:
+                try:
+                    await self._check(engine)
+                except Unavailable:  # nobody will use, or close, what was opened
+                    await self.dispose()
+                    raise
+                self._checked = True
         return engine
 
-    def _open(self) -> AsyncEngine:
+    def _open(self, **options: Any) -> AsyncEngine:
         if self.url.get_backend_name() == "sqlite":
             if self.url.database and self.url.database != ":memory:":
                 try:
                     Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
                 except OSError as error:
                     raise self._unavailable(error) from error
-            engine = create_async_engine(self.url)
+            engine = create_async_engine(self.url, **options)
             event.listen(engine.sync_engine, "connect", _tune_sqlite)
             event.listen(engine.sync_engine, "begin", _begin_sqlite)
             return engine
-        return create_async_engine(self.url, pool_pre_ping=True)
+        return create_async_engine(self.url, **{"pool_pre_ping": True} | options)
 
-    async def _create(self, engine: AsyncEngine) -> None:
+    async def _check(self, engine: AsyncEngine) -> None:
+        """Make the tables of an empty database; refuse those of another release."""
         try:
-            async with engine.begin() as connection:
-                if engine.dialect.name == "postgresql":
-                    await connection.execute(text(f"SELECT pg_advisory_xact_lock({SCHEMA_LOCK})"))
-                await connection.run_sync(SQLModel.metadata.create_all)
+            async with _bare(engine, reading=True) as connection:
+                revision = await connection.run_sync(schema.revision_of)
+            if revision is None:
+                async with _bare(engine, reading=False) as connection:
+                    revision = await connection.run_sync(schema.make)
         except (OSError, SQLAlchemyError) as error:
             raise self._unavailable(error) from error
+        schema.refuse_other(revision, where=self.name)
 
     def _unavailable(self, error: Exception) -> Unavailable:
         cause = str(getattr(error, "orig", None) or error).splitlines()[0]
-        return Unavailable(f"database {self.url.render_as_string()} is unavailable: {cause}")
+        return Unavailable(f"database {self.name} is unavailable: {cause}")
 
 
 def note_change(session: AsyncSession, prompt: Prompt) -> None:
@@ -228,6 +260,16 @@ def _async_url(url: str) -> URL:
     return parsed.set(drivername=driver)
 
 
+@asynccontextmanager
+async def _bare(engine: AsyncEngine, *, reading: bool) -> AsyncIterator[AsyncConnection]:
+    """Open a transaction without a session."""
+    async with engine.connect() as connection:
+        if reading:
+            await connection.execution_options(**READING[engine.dialect.name])
+        async with connection.begin():
+            yield connection
+
+
 def _tune_sqlite(connection: Any, _record: object) -> None:
     """Let readers and the writer work side by side, durably; leave transactions to us."""
     connection.isolation_level = None
@@ -240,6 +282,10 @@ def _tune_sqlite(connection: Any, _record: object) -> None:
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _ignore_references(connection: Any, _record: object) -> None:
+    connection.execute("PRAGMA foreign_keys = OFF").close()
 
 
 def _begin_sqlite(connection: Connection) -> None:

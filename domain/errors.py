@@ -9,6 +9,7 @@ RampartError
 │   └── InvalidValue       (also a ValueError) an argument is out of its range
 │       └── InvalidPlan    a plan or request contradicts itself
 └── Unavailable            the database or its disk cannot be reached: retrying may help
+    └── WrongRevision      it is there, with the tables of another release
 """
 
 
@@ -46,6 +47,10 @@ class InvalidPlan(InvalidValue):
 
 class Unavailable(RampartError):
     """The database or its disk cannot be reached. Nothing was written; retrying may help."""
+
+
+class WrongRevision(Unavailable):
+    """The database has the tables of another release. Whoever upgrades it, or us, ends that."""
 
 
 class RollbackIncomplete(RampartError):

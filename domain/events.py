@@ -1,71 +1,112 @@
 """What an event must be before it is counted, and how it is kept."""
 
 import json
-import re
-from collections.abc import Mapping
-from datetime import datetime, timedelta
-from numbers import Integral, Real
+from collections.abc import Sequence
+from datetime import datetime
+from numbers import Integral
 from reprlib import repr as shortened
 from typing import Any
 
+import msgspec
+
+from domain import limits
 from domain.errors import InvalidValue
-from domain.prompts import Json, MetricEvent
+from domain.limits import ALLOWED, LARGEST, MAX_AGE, SKEW, TOKENS_LARGEST
+from domain.limits import MEASURED as MEASURED
+from domain.limits import SUCCESS as SUCCESS
+from domain.limits import TEXT_LIMIT as TEXT_LIMIT
+from domain.prompts import MetricEvent
 from domain.tables import EventRow
-
-SUCCESS = "success"
-MEASURED = ("response_time", "tokens", "user_rating")  # built in, besides success
-SKEW = timedelta(minutes=10)  # how far a caller's clock may run ahead of ours
-TEXT_LIMIT = 200
-NUMBERS_LIMIT = 50  # custom numbers of one event
-LARGEST = 1e100  # so that squares and their sums stay finite
-TOKENS_LARGEST = 2**63 - 1
-
-# What both databases keep: PostgreSQL takes no NUL, and UTF-8 no half of a surrogate pair.
-_TEXT = re.compile(f"[^\0\ud800-\udfff]{{1,{TEXT_LIMIT}}}")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}", re.ASCII)
+from domain.wire import TEXTS, Event, new_event_id
 
 
 def check(event: MetricEvent, *, now: datetime) -> None:
-    """Refuse an event that must not be counted. The one place where events are judged.
+    """Refuse an event that must not be counted, in the words in which `wire` refuses it.
 
     Raises:
         InvalidValue: A field is out of its range; the message names field, value and range.
     """
-    _check_texts(event)
-    _require(isinstance(event.success, bool), "success", event.success, "True or False")
+    for name in TEXTS:
+        text = getattr(event, name)
+        if text is not None or name == "version_id":
+            holds = isinstance(text, str) and limits.TEXT.fullmatch(text) is not None
+            _require(holds, name, text)
+    _require(isinstance(event.success, bool), "success", event.success)
     _check_measured(event)
-    _check_numbers(event.numbers)
+    if fault := limits.fault_of_numbers(event.numbers):
+        raise InvalidValue(fault)
     _check_metadata(event.metadata)
     at = event.timestamp
-    timely = isinstance(at, datetime) and at <= now + SKEW
-    _require(timely, "timestamp", at, f"an instant, at most {SKEW} ahead of {now.isoformat()}")
+    if not (isinstance(at, datetime) and now - MAX_AGE <= at <= now + SKEW):
+        timely = f"{limits.TIMELY} {now.isoformat()}"
+        raise InvalidValue(f"timestamp must be {timely}, got {shortened(at)}")
 
 
-def measurements(event: MetricEvent) -> dict[str, float]:
+def travelling(event: MetricEvent) -> Event:
+    """Return an event that was checked as it travels; one without an id is given one."""
+    seconds, tokens, rating = event.response_time, event.tokens, event.user_rating
+    return Event(
+        version_id=event.version_id,
+        event_id=new_event_id() if event.event_id is None else event.event_id,
+        user_id=event.user_id,
+        experiment_id=event.experiment_id,
+        success=event.success,
+        response_time=None if seconds is None else float(seconds),
+        tokens=None if tokens is None else int(tokens),
+        user_rating=None if rating is None else float(rating),
+        numbers={name: float(value) for name, value in event.numbers.items()},
+        metadata=event.metadata,
+        occurred_at=event.timestamp,
+    )
+
+
+def arrived(event: Event, *, experiment_id: str | None) -> MetricEvent:
+    """Return what travelled, in the words of the seed, with the experiment it counts in."""
+    return MetricEvent(
+        version_id=event.version_id,
+        timestamp=event.occurred_at,
+        success=event.success,
+        response_time=event.response_time,
+        tokens=event.tokens,
+        user_rating=event.user_rating,
+        metadata=event.metadata,
+        event_id=event.event_id,
+        user_id=event.user_id,
+        experiment_id=experiment_id,
+        numbers=event.numbers,
+    )
+
+
+def measurements(event: MetricEvent | Event) -> dict[str, float]:
     """Return what the event says of each metric."""
-    measured = {name: getattr(event, name) for name in MEASURED}
-    given = {name: float(value) for name, value in measured.items() if value is not None}
-    numbers = {name: float(value) for name, value in event.numbers.items()}
-    return {SUCCESS: float(event.success)} | given | numbers
+    found = {SUCCESS: float(event.success)}
+    if event.response_time is not None:
+        found["response_time"] = event.response_time
+    if event.tokens is not None:
+        found["tokens"] = float(event.tokens)
+    if event.user_rating is not None:
+        found["user_rating"] = event.user_rating
+    return found | event.numbers if event.numbers else found
 
 
-def to_row(event: MetricEvent, *, epoch: int | None) -> Json:
-    """Return the columns of the event's row."""
-    found = measurements(event)
-    return {
-        "id": event.event_id,
-        "version_id": event.version_id,
-        "experiment_id": event.experiment_id,
-        "epoch": epoch,
-        "user_id": event.user_id,
-        "success": event.success,
-        "response_time": found.get("response_time"),
-        "tokens": None if event.tokens is None else int(event.tokens),
-        "user_rating": found.get("user_rating"),
-        "numbers": {name: found[name] for name in event.numbers},
-        "details": event.metadata,
-        "occurred_at": event.timestamp,
-    }
+def to_columns(
+    kept: Sequence[Event], *, experiment_ids: Sequence[str | None], epochs: Sequence[int | None]
+) -> list[Sequence[Any]]:
+    """Return what the events have in each column of their table."""
+    return [
+        [event.event_id for event in kept],
+        [event.version_id for event in kept],
+        experiment_ids,
+        epochs,
+        [event.user_id for event in kept],
+        [event.success for event in kept],
+        [event.response_time for event in kept],
+        [event.tokens for event in kept],
+        [event.user_rating for event in kept],
+        [_json(event.numbers) if event.numbers else "{}" for event in kept],
+        [_json(event.metadata) if event.metadata else "{}" for event in kept],
+        [event.occurred_at for event in kept],
+    ]
 
 
 def from_row(row: EventRow) -> MetricEvent:
@@ -85,55 +126,36 @@ def from_row(row: EventRow) -> MetricEvent:
     )
 
 
-def _require(holds: bool, field: str, value: object, allowed: str) -> None:
+def _json(value: dict[str, Any]) -> str:
+    try:
+        return msgspec.json.encode(value).decode()
+    except (TypeError, UnicodeEncodeError):  # what only Python's encoder takes
+        return json.dumps(value)
+
+
+def _require(holds: bool, field: str, value: object) -> None:
     if not holds:
-        raise InvalidValue(f"{field} must be {allowed}, got {shortened(value)}")
-
-
-def _check_texts(event: MetricEvent) -> None:
-    texts = {name: getattr(event, name) for name in ("event_id", "user_id", "experiment_id")}
-    given = {name: value for name, value in texts.items() if value is not None}
-    for name, value in ({"version_id": event.version_id} | given).items():
-        allowed = f"a text of 1 to {TEXT_LIMIT} characters, without NUL"
-        holds = isinstance(value, str) and _TEXT.fullmatch(value) is not None
-        _require(holds, name, value, allowed)
-
-
-def _is_number(value: object, *, low: float, high: float) -> bool:
-    if not isinstance(value, Real) or isinstance(value, bool):
-        return False
-    return bool(value <= high) and not value < low  # so that NaN is refused
+        raise InvalidValue(f"{field} must be {ALLOWED[field]}, got {shortened(value)}")
 
 
 def _check_measured(event: MetricEvent) -> None:
-    seconds, tokens, rating = (getattr(event, name) for name in MEASURED)
+    seconds, tokens, rating = event.response_time, event.tokens, event.user_rating
     if seconds is not None:
-        holds = _is_number(seconds, low=0, high=LARGEST)
-        _require(holds, "response_time", seconds, "a finite number of seconds >= 0")
+        _require(limits.is_number(seconds, low=0, high=LARGEST), "response_time", seconds)
     if tokens is not None:
-        holds = isinstance(tokens, Integral) and _is_number(tokens, low=0, high=TOKENS_LARGEST)
-        _require(holds, "tokens", tokens, f"an integer from 0 to {TOKENS_LARGEST}")
-    if rating is not None:
-        holds = _is_number(rating, low=1, high=5)
-        _require(holds, "User rating", rating, "between 1.0 and 5.0")
+        is_number = limits.is_number(tokens, low=0, high=TOKENS_LARGEST)
+        _require(isinstance(tokens, Integral) and is_number, "tokens", tokens)
+    if rating is not None and not limits.is_number(rating, low=1, high=5):
+        allowed = ALLOWED["user_rating"]
+        raise InvalidValue(f"User rating must be {allowed}, got {shortened(rating)}")
 
 
-def _check_numbers(numbers: Mapping[str, Any]) -> None:
-    _require(isinstance(numbers, Mapping), "numbers", numbers, "names with their numbers")
-    _require(len(numbers) <= NUMBERS_LIMIT, "numbers", numbers, f"at most {NUMBERS_LIMIT}")
-    for name, value in numbers.items():
-        free = isinstance(name, str) and name not in (SUCCESS, *MEASURED)
-        holds = free and _NAME.fullmatch(name) is not None
-        _require(holds, "the name of a number", name, f"{_NAME.pattern}, and no built-in metric")
-        holds = _is_number(value, low=-LARGEST, high=LARGEST)
-        _require(holds, f"numbers[{name!r}]", value, f"a number within ±{LARGEST:g}")
-
-
-def _check_metadata(metadata: Mapping[str, Any]) -> None:
+def _check_metadata(metadata: object) -> None:
     """Refuse what JSON cannot hold: NaN, objects, circles."""
     try:
-        json.dumps(metadata, allow_nan=False)
-        holds = isinstance(metadata, dict)
+        text = json.dumps(metadata, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        size = len(text.encode(errors="surrogatepass"))
+        holds = isinstance(metadata, dict) and size <= limits.METADATA_BYTES
     except (TypeError, ValueError, RecursionError):
         holds = False
-    _require(holds, "metadata", metadata, "a JSON object")
+    _require(holds and not limits.is_too_deep(metadata), "metadata", metadata)

@@ -30,7 +30,8 @@ class ABTestManager:
     """Makes, finds, reallocates and ends experiments; assigns users to their arms.
 
     Every experiment id may also be the name of the one running experiment of that name; a paused
-    one counts while none is running. Each method is one transaction.
+    one counts while none is running. Each method is one transaction. Who was recorded with what is
+    `NotFound` once retention has deleted it; `get_exposure_counts` still tells how many.
     """
 
     def __init__(self, storage: Database | None = None) -> None:
@@ -157,14 +158,14 @@ class ABTestManager:
         """Return the version the user was last recorded with; never assigns."""
         async with self._database.reading() as session:
             row = await find(session, experiment_id)
-            seen = await exposures.latest(session, row.id, user_id=user_id) if row else {}
+            seen = await exposures.latest(session, row, user_id=user_id) if row else {}
             return seen.get(user_id)
 
     async def get_experiment_assignments(self, experiment_id: str) -> dict[str, str]:
         """Return the version each recorded user was last recorded with."""
         async with self._database.reading() as session:
             row = await find(session, experiment_id)
-            return await exposures.latest(session, row.id) if row else {}
+            return await exposures.latest(session, row) if row else {}
 
     async def get_variant_distribution(self, experiment_id: str) -> dict[str, int]:
         """Return how many users were last recorded with each version."""
@@ -172,7 +173,7 @@ class ABTestManager:
             row = await find(session, experiment_id)
             if row is None:
                 return {}
-            users = await exposures.distribution(session, row.id)
+            users = await exposures.distribution(session, row)
             return {version: users.get(version, 0) for version in row.traffic_split}
 
     async def update_experiment_status(

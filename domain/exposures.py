@@ -16,7 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain import cells
 from domain.attribution import LATENESS, OPEN
-from domain.errors import InvalidValue
+from domain.errors import InvalidValue, NotFound
 from domain.events import TEXT_LIMIT
 from domain.fields import check_text
 from domain.tables import AllocationRow, ExperimentRow, ExposureCountRow, ExposureRow
@@ -88,18 +88,28 @@ async def timely(
 
 
 async def latest(
-    session: AsyncSession, experiment_id: str, *, user_id: str | None = None
+    session: AsyncSession, experiment: ExperimentRow, *, user_id: str | None = None
 ) -> dict[str, str]:
-    """Return the version of each user's latest epoch; of one user when named."""
-    query = select(ExposureRow.user_id, ExposureRow.version).where(_latest_of(experiment_id))
+    """Return the version of each user's latest epoch; of one user when named.
+
+    Raises:
+        NotFound: They were deleted.
+    """
+    _refuse_swept(experiment)
+    query = select(ExposureRow.user_id, ExposureRow.version).where(_latest_of(experiment.id))
     if user_id is not None:
         query = query.where(ExposureRow.user_id == user_id)
     return dict((await session.exec(query)).all())
 
 
-async def distribution(session: AsyncSession, experiment_id: str) -> dict[str, int]:
-    """Return how many users' latest epoch has each version."""
-    users = select(ExposureRow.version, func.count()).where(_latest_of(experiment_id))
+async def distribution(session: AsyncSession, experiment: ExperimentRow) -> dict[str, int]:
+    """Return how many users' latest epoch has each version.
+
+    Raises:
+        NotFound: They were deleted.
+    """
+    _refuse_swept(experiment)
+    users = select(ExposureRow.version, func.count()).where(_latest_of(experiment.id))
     return dict((await session.exec(users.group_by(col(ExposureRow.version)))).all())
 
 
@@ -125,6 +135,15 @@ async def _count(
         set_={"users": COUNTS.columns.users + added.excluded.users},
     )
     await (await session.connection()).execute(statement, rows)
+
+
+def _refuse_swept(experiment: ExperimentRow) -> None:
+    """Refuse to say "nobody" where nobody is known any more."""
+    if experiment.swept_at is not None:
+        raise NotFound(
+            f"the exposures of experiment {experiment.id} were deleted on"
+            f" {experiment.swept_at:%Y-%m-%d}, as retention says; how many there were is kept"
+        )
 
 
 def _checked(

@@ -1,27 +1,24 @@
 """MetricsCollector: counts each event exactly once, and reads what was counted."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
-from operator import itemgetter
 
 from sqlalchemy import delete
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
-from uuid_utils.compat import uuid7
 
-from domain import attribution, cells, events, observations, summaries
+from domain import attribution, cells, columns, events, names, observations, summaries
 from domain.attribution import Attributed
 from domain.cells import Cell, CellKey
 from domain.database import Database, default_database
 from domain.errors import InvalidValue
-from domain.events import SUCCESS
+from domain.limits import BATCH_LIMIT, SUCCESS
 from domain.prompts import Json, MetricEvent, PromptMetrics, instant
 from domain.summaries import Score
 from domain.tables import EventRow
+from domain.wire import Event
 
 EVENTS = EventRow.metadata.tables["event"]
-BATCH_LIMIT = 10_000  # events of one transaction
 
 
 class MetricsCollector:
@@ -55,16 +52,18 @@ class MetricsCollector:
         Raises:
             InvalidValue: An argument is out of its range; nothing was counted.
         """
-        event_id = str(uuid7()) if event_id is None else event_id
         event = MetricEvent(
             version_id, occurred_at or datetime.now(UTC), success, response_time, tokens,
             user_rating, metadata or {}, event_id, user_id, experiment_id, dict(numbers or {}),
         )  # fmt: skip
         now = datetime.now(UTC)
         events.check(event, now=now)
+        sent = events.travelling(event)
         async with self._database.transaction() as session:
-            counted = await _record(session, [event], now=now)
-            return counted[0] if counted else await _find(session, event_id)
+            for counted, span in await _record(session, [sent], now=now):
+                named = attribution.experiment_of(counted, span)
+                return events.arrived(counted, experiment_id=named)
+            return events.from_row(await session.get_one(EventRow, sent.event_id))
 
     async def record_events(self, batch: Sequence[MetricEvent]) -> int:
         """Count at most 10 000 events in one transaction and return how many were new.
@@ -75,9 +74,16 @@ class MetricsCollector:
         """
         now = datetime.now(UTC)
         _check_all(batch, now=now)
-        keyed = [e if e.event_id else replace(e, event_id=str(uuid7())) for e in batch]
+        return await self.record([events.travelling(event) for event in batch])
+
+    async def record(self, batch: Sequence[Event]) -> int:
+        """Count events that were judged already, and return how many were new; the fast path.
+
+        In one transaction: all or none. Idempotent by event id, whatever is regrouped or repeated.
+        Of the custom numbers of a version the first 200 names have cells; see `names`.
+        """
         async with self._database.transaction() as session:
-            return len(await _record(session, keyed, now=now))
+            return len(await _record(session, batch, now=datetime.now(UTC)))
 
     async def read_cell(
         self, version_id: str, *, metric: str = SUCCESS, experiment_id: str = "", epoch: int = 0
@@ -191,13 +197,12 @@ class MetricsCollector:
 
     async def reset_metrics(self, version_id: str) -> bool:
         """Forget every event and observation of a version; return whether there was any event."""
-        everything = CellKey(version_id, "", 0, SUCCESS)
         async with self._database.transaction() as session:
-            claimed = await cells.claim(session, [everything])
+            there = await cells.hold_versions(session, [version_id])
             await cells.drop(session, version_id)
             await observations.drop(session, version_id)
             await session.exec(delete(EventRow).where(col(EventRow.version_id) == version_id))
-        return claimed[everything].n > 0
+        return there > 0
 
 
 def _check_all(batch: Sequence[MetricEvent], *, now: datetime) -> None:
@@ -211,31 +216,33 @@ def _check_all(batch: Sequence[MetricEvent], *, now: datetime) -> None:
 
 
 async def _record(
-    session: AsyncSession, batch: Sequence[MetricEvent], *, now: datetime
-) -> list[MetricEvent]:
-    """Count what is new of a batch and return it, each event with the experiment it counts in."""
+    session: AsyncSession, batch: Sequence[Event], *, now: datetime
+) -> list[Attributed]:
+    """Count what is new of a batch and return it, each event with what it counts in."""
     first = {event.event_id: event for event in reversed(batch)}  # of those that share an id
-    attributed = await attribution.attribute_all(session, list(first.values()), now=now)
-    new = await _insert(session, attributed)
-    counted = [(event, span) for event, span in attributed if event.event_id in new]
-    await cells.add(session, cells.aggregate(cells.measured(counted)))
-    await observations.observe(session, counted)
-    return [event for event, _ in counted]
+    if not first:
+        return []
+    ordered = [first[event_id] for event_id in sorted(first)]
+    attributed = await attribution.attribute_all(session, ordered, now=now)
+    counted = await _insert(session, attributed)
+    if counted:
+        surplus = await names.surplus(session, counted)
+        await cells.add(session, cells.additions(counted, surplus=surplus))
+        await observations.observe(session, counted, surplus=surplus)
+    return counted
 
 
-async def _find(session: AsyncSession, event_id: str) -> MetricEvent:
-    return events.from_row(await session.get_one(EventRow, event_id))
+async def _insert(session: AsyncSession, attributed: Sequence[Attributed]) -> list[Attributed]:
+    """Keep the events raw, unless they are already, and return those that were not.
 
-
-async def _insert(session: AsyncSession, attributed: Sequence[Attributed]) -> set[str]:
-    """Keep the events raw, unless they are already, and return the ids that were not.
-
-    In the order of their ids, so that two writers of the same events do not deadlock.
+    They come in the order of their ids, so that two writers of the same events do not deadlock.
     """
-    rows = [events.to_row(e, epoch=span.epoch if span else None) for e, span in attributed]
-    if not rows:
-        return set()
-    statement = cells.insert(session, EVENTS).on_conflict_do_nothing().returning(EVENTS.columns.id)
-    connection = await session.connection()
-    found = await connection.execute(statement, sorted(rows, key=itemgetter("id")))
-    return set(found.scalars())
+    given = events.to_columns(
+        [event for event, _ in attributed],
+        experiment_ids=[attribution.experiment_of(event, span) for event, span in attributed],
+        epochs=[span.epoch if span else None for _, span in attributed],
+    )
+    new = {event_id for (event_id,) in await columns.insert_new(session, EVENTS, given, key=["id"])}
+    if len(new) == len(attributed):
+        return list(attributed)
+    return [(event, span) for event, span in attributed if event.event_id in new]

@@ -9,12 +9,14 @@ made, and what a look has seen stays as it was.
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Set as AbstractSet
+from functools import cache
+from typing import Any
 
 from sqlalchemy import delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from domain import cells, events
+from domain import cells, columns, events
 from domain.attribution import Attributed
 from domain.cells import CellKey, Measurement
 from domain.tables import ObservationRow, ObservedCellRow
@@ -23,16 +25,17 @@ OBSERVATIONS = ObservationRow.metadata.tables["observation"]
 OBSERVED = ObservedCellRow.metadata.tables["observed_cell"]
 
 
-class ObservationKey(NamedTuple):
-    """Of whom and of what there is one observation."""
+KEY = tuple(column.name for column in OBSERVATIONS.primary_key)
 
-    experiment_id: str
-    epoch: int
-    user_id: str
-    metric: str
+Whose = tuple[str, int, str, str]  # experiment, epoch, user, metric; there are many: plain tuples
 
 
-async def observe(session: AsyncSession, counted: Iterable[Attributed]) -> None:
+async def observe(
+    session: AsyncSession,
+    counted: Iterable[Attributed],
+    *,
+    surplus: AbstractSet[tuple[str, str]] = frozenset(),
+) -> None:
     """Add to the observed cells what newly counted events are the first to say.
 
     Exactly once a user, epoch and metric, whatever is retried and whoever writes at the same time.
@@ -43,8 +46,9 @@ async def observe(session: AsyncSession, counted: Iterable[Attributed]) -> None:
         session: The one that has counted the events: it holds the cells of their versions, so that
             no reset comes in between.
         counted: Events that were not counted before.
+        surplus: Version ids and the names of numbers that are not observed.
     """
-    single, first = _first_outcomes(counted)
+    single, first = _first_outcomes(counted, surplus)
     new = await _insert(session, first)
     await cells.add(session, cells.aggregate([*single, *new]), table=OBSERVED)
 
@@ -63,34 +67,37 @@ async def drop(session: AsyncSession, version_id: str) -> None:
 
 
 def _first_outcomes(
-    counted: Iterable[Attributed],
-) -> tuple[list[Measurement], dict[ObservationKey, Measurement]]:
+    counted: Iterable[Attributed], surplus: AbstractSet[tuple[str, str]]
+) -> tuple[list[Measurement], dict[Whose, Measurement]]:
     """Return what nobody in particular said, and what each user was the first to say."""
     single: list[Measurement] = []
-    first: dict[ObservationKey, Measurement] = {}
+    first: dict[Whose, Measurement] = {}
+    cell_key = cache(CellKey)
     in_epochs = [(event, span) for event, span in counted if span]
-    for event, span in sorted(in_epochs, key=lambda e: (e[0].timestamp, e[0].event_id)):
-        place = (span.experiment_id, span.epoch)
+    for event, span in sorted(in_epochs, key=lambda e: (e[0].occurred_at, e[0].event_id)):
+        experiment_id, epoch, user_id = span.experiment_id, span.epoch, event.user_id
         for metric, value in events.measurements(event).items():
-            said = Measurement(CellKey(event.version_id, *place, metric), value, event.timestamp)
-            if event.user_id is None:
+            if user_id is not None and (experiment_id, epoch, user_id, metric) in first:
+                continue
+            if surplus and (event.version_id, metric) in surplus:
+                continue
+            key = cell_key(event.version_id, experiment_id, epoch, metric)
+            said = Measurement(key, value, event.occurred_at)
+            if user_id is None:
                 single.append(said)
             else:
-                first.setdefault(ObservationKey(*place, event.user_id, metric), said)
+                first[experiment_id, epoch, user_id, metric] = said
     return single, first
 
 
-async def _insert(
-    session: AsyncSession, first: dict[ObservationKey, Measurement]
-) -> list[Measurement]:
+async def _insert(session: AsyncSession, first: dict[Whose, Measurement]) -> list[Measurement]:
     """Keep who is observed and return what was not observed before.
 
     In the order of the keys, so that two writers of the same users do not deadlock.
     """
     if not first:
         return []
-    rows = [key._asdict() | {"version_id": first[key].key.version_id} for key in sorted(first)]
-    key = [OBSERVATIONS.columns[name] for name in ObservationKey._fields]
-    statement = cells.insert(session, OBSERVATIONS).on_conflict_do_nothing().returning(*key)
-    found = await (await session.connection()).execute(statement, rows)
-    return [first[ObservationKey(*row)] for row in found]
+    keys = sorted(first)
+    given = [*zip(*keys, strict=True), [first[key].key.version_id for key in keys]]
+    new: list[Any] = await columns.insert_new(session, OBSERVATIONS, given, key=KEY)
+    return [first[key] for key in new]

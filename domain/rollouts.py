@@ -229,8 +229,17 @@ class RolloutManager:
             return await journal.read(session, rollout_id, limit=limit)
 
     async def checks(self, rollout_id: str) -> Sequence[Judged]:
-        """Return every check with all that it rested on, oldest first."""
+        """Return every check with all that it rested on, oldest first.
+
+        Raises:
+            NotFound: There is no such rollout, or retention deleted what its checks rested on.
+        """
         async with self._database.reading() as session:
+            if gone_at := (await _found(session, rollout_id)).swept_at:
+                raise NotFound(
+                    f"the evidence of rollout {rollout_id} was deleted on {gone_at:%Y-%m-%d}, as"
+                    " retention says; its journal is kept: see it with `rampart journal`"
+                )
             return await journal.judged(session, rollout_id)
 
 

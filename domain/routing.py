@@ -1,37 +1,43 @@
-"""What a prompt serves: one row and its epoch, and the snapshot of it that processes serve from.
-
-Every change of what a prompt serves goes through `claim_epoch`; it locks the prompt until the
-transaction ends.
-"""
+"""What prompts serve, read from their rows (`RoutingManager`) and served from memory (`Router`)."""
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Self
 
 from mmh3 import mmh3_32_uintdigest as hash32
-from sqlalchemy import Insert
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import SQLModel, col, select
-from sqlmodel.ext.asyncio.session import AsyncSession
-from sqlmodel.sql.expression import SelectOfScalar
+from sqlmodel import select
 
-from domain.assignment import CONTROL
-from domain.database import Database, default_database, note_change
-from domain.errors import Fenced, Unavailable
-from domain.prompts import ExperimentStatus
-from domain.snapshot import SPLITTING, Answers, Assignment, Reason, RoutingSnapshot, Served
-from domain.tables import AllocationRow, ExperimentRow, RolloutRow, RoutingRow, TagRow, VersionRow
+from domain.broadcast.updates import Updates
+from domain.composition import PRODUCTION_TAG, compose
+from domain.database import Database, default_database
+from domain.epochs import LIVE, claim_epoch, live_rollout, lock_prompt, routing_row
+from domain.errors import Unavailable
+from domain.snapshot import Answers, Assignment, Reason, RoutingSnapshot, Served
+from domain.tables import RoutingRow
 
-__all__ = ["Assignment", "Reason", "Router", "RoutingManager", "RoutingSnapshot", "Served"]
+__all__ = [
+    "LIVE",
+    "PRODUCTION_TAG",
+    "Assignment",
+    "Reason",
+    "Router",
+    "RoutingManager",
+    "RoutingSnapshot",
+    "Served",
+    "claim_epoch",
+    "live_rollout",
+    "lock_prompt",
+]
 
-PRODUCTION_TAG = "production"
-LIVE = "live"
 POLL = timedelta(seconds=1)
+RELAXED = 5  # times less often the database is asked by who is told
+CANCEL_S = 0.1  # after which it is tried again
+PATIENCE = timedelta(seconds=5)  # with the database, of a router that has snapshots from elsewhere
 # A driver's own errors included: serving outlives everything that can happen to the database.
 OUTAGES = (Unavailable, SQLAlchemyError, OSError)
 
@@ -52,34 +58,65 @@ class RoutingManager:
     async def snapshot(self, name: str, prompt_type: str) -> RoutingSnapshot | None:
         """Return what the prompt serves now; None if nothing was ever decided."""
         async with self._database.reading() as session:
-            row = (await session.exec(_routing(name, prompt_type))).first()
+            row = (await session.exec(routing_row(name, prompt_type))).first()
             if row is None or row.epoch == 0:
                 return None
-            experiment = await session.get(ExperimentRow, row.experiment_id or "")
-            return await _snapshot(session, row, experiment=experiment)
+            return await compose(session, row)
 
 
 class Router:
     """Assigns users from memory, and keeps its memory fresh while it is entered."""
 
-    def __init__(self, storage: Database | None = None, *, poll: timedelta = POLL) -> None:
+    def __init__(
+        self,
+        storage: Database | None = None,
+        *,
+        poll: timedelta = POLL,
+        updates: Updates | None = None,
+    ) -> None:
+        """Take where to ask, and who tells.
+
+        Args:
+            storage: Asked for epochs every so often, and for the snapshots that are newer.
+            poll: How often, >= 0; while it is told of changes, five times less often.
+            updates: Tells of changes as they happen (`domain.broadcast.updates_of`).
+        """
         self._manager = RoutingManager(storage)
         self._poll = poll.total_seconds()
+        self._updates = updates
         self._snapshots: dict[tuple[str, str], RoutingSnapshot] = {}
-        self._answers: dict[tuple[str, str], Answers] = {}
-        self._stale = False
-        self._task: asyncio.Task[None] | None = None
-        self._left = asyncio.Event()
+        self._answers: dict[str, dict[str, Answers]] = {}  # a key of two would have to be made
+        self._stale = self._told = False
+        self._listeners: list[Callable[[RoutingSnapshot], None]] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._asked, self._woken, self._left = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    @property
+    def stale(self) -> bool:
+        """Whether the database could not be asked the last time it was."""
+        return self._stale
+
+    @property
+    def snapshots(self) -> Mapping[tuple[str, str], RoutingSnapshot]:
+        """What is held of each prompt, by name and type."""
+        return self._snapshots
+
+    def listen(self, heard: Callable[[RoutingSnapshot], None]) -> None:
+        """Have `heard` called with each newer snapshot as soon as users are served by it.
+
+        It must neither wait nor raise.
+        """
+        self._listeners.append(heard)
 
     def assign(
         self, name: str, prompt_type: str, user_id: str, *, default: str | None = None
     ) -> Assignment:
         """Return what the user is served. Never raises, whatever it is given."""
         try:
-            ready = self._answers[name, prompt_type]
+            ready = self._answers[name][prompt_type]
             # `ready.of(user_id)` written out: each call saved is a fifth of the whole.
             place = hash32(user_id.encode(), ready.salt)
-            return ready.assignments[bisect_right(ready.starts, place) - 1]
+            return ready.assignments[bisect_right(ready.bounds, place)]
         except (KeyError, TypeError, AttributeError, UnicodeEncodeError):
             return self._assign_with_care((name, prompt_type), user_id, default=default)
 
@@ -90,38 +127,93 @@ class Router:
             return False
         self._snapshots[prompt] = snapshot
         self._prepare(snapshot)
+        for heard in self._listeners:
+            heard(snapshot)
         return True
+
+    def hear(self, snapshot: RoutingSnapshot) -> None:
+        """Serve from a snapshot that somebody tells of; what else it takes is asked for at once."""
+        newer = snapshot.epoch > self._epoch((snapshot.name, snapshot.prompt_type))
+        if newer and not self.apply(snapshot):
+            self.wake()
+
+    def wake(self) -> None:
+        """Have the database asked now, and not only when it is time."""
+        self._woken.set()
+
+    def rely(self, told: bool) -> None:
+        """Ask the database less often while changes are told of, and at once when they cease to."""
+        if self._told and not told:
+            self.wake()
+        self._told = told
 
     async def refresh(self) -> None:
         """Load what has changed; if the database cannot be asked, go on with what is known."""
+        held = {prompt: snapshot.epoch for prompt, snapshot in self._snapshots.items()}
         try:
             for prompt, epoch in (await self._manager.epochs()).items():
-                if epoch > self._epoch(prompt):
-                    snapshot = await self._manager.snapshot(*prompt)
-                    self.apply(snapshot) if snapshot else None
+                behind = epoch < held.get(prompt, 0)
+                if behind or epoch > self._epoch(prompt):
+                    await self._load(prompt, over=held[prompt] if behind else None)
         except OUTAGES:
             self._mark(stale=True)
         else:
             self._mark(stale=False)
 
     async def __aenter__(self) -> Self:
-        await self.refresh()
-        self._left.clear()
-        self._task = asyncio.create_task(self._keep_fresh())
+        for event in (self._asked, self._woken, self._left):
+            event.clear()
+        self._tasks = [asyncio.create_task(self._keep_fresh())]
+        try:
+            await self._begin()
+        except asyncio.CancelledError:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """End between two refreshes: a cancelled one could pass for an outage, and be survived."""
         self._left.set()
-        if self._task is not None:
-            await self._task
+        self._woken.set()
+        fresh, *following = self._tasks
+        for task in following:
+            while not task.done():  # a driver may take it for an outage, and it is survived
+                task.cancel()
+                await asyncio.wait([task], timeout=CANCEL_S)
+        await fresh
+
+    async def _begin(self) -> None:
+        """Serve from what is told while the database is asked; without updates, wait for it."""
+        if self._updates is not None:
+            for snapshot in await self._updates.load():
+                self.hear(snapshot)
+            self._tasks.append(asyncio.create_task(self._updates.follow(self)))
+        with suppress(TimeoutError):
+            patience = PATIENCE.total_seconds() if self._snapshots else None
+            await asyncio.wait_for(self._asked.wait(), patience)
 
     async def _keep_fresh(self) -> None:
         while not self._left.is_set():
+            self._woken.clear()
+            await self.refresh()
+            self._asked.set()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._left.wait(), self._poll)
-            if not self._left.is_set():
-                await self.refresh()
+                poll = self._poll * (RELAXED if self._told else 1)
+                await asyncio.wait_for(self._woken.wait(), poll)
+
+    async def _load(self, prompt: tuple[str, str], *, over: int | None) -> None:
+        """Serve what the database says of the prompt.
+
+        Snapshots are told of after they are committed. So one that was held before the database
+        was asked, and that it is behind (`over`, its epoch), is of a database that is no more:
+        of before a restore, or another one's. The database is right.
+        """
+        snapshot = await self._manager.snapshot(*prompt)
+        if snapshot is None:
+            return
+        if over is not None and snapshot.epoch < over == self._epoch(prompt):
+            del self._snapshots[prompt]
+        self.apply(snapshot)
 
     def _epoch(self, prompt: tuple[str, str]) -> int:
         held = self._snapshots.get(prompt)
@@ -134,11 +226,11 @@ class Router:
                 self._prepare(snapshot)
 
     def _prepare(self, snapshot: RoutingSnapshot) -> None:
-        prompt = (snapshot.name, snapshot.prompt_type)
+        answers = self._answers.setdefault(snapshot.name, {})
         if snapshot.serves:
-            self._answers[prompt] = snapshot.answers(stale=self._stale)
+            answers[snapshot.prompt_type] = snapshot.answers(stale=self._stale)
         else:
-            self._answers.pop(prompt, None)
+            answers.pop(snapshot.prompt_type, None)
 
     def _assign_with_care(
         self, prompt: tuple[object, object], user_id: object, *, default: str | None
@@ -152,122 +244,3 @@ class Router:
             return snapshot.answers(stale=self._stale).of(user_id)
         answer = replace(snapshot.unsplit(), reason=Reason.ERROR)
         return answer if snapshot.default else replace(answer, version=default)
-
-
-async def lock_prompt(
-    session: AsyncSession, name: str, prompt_type: str, *, held: int | None = None
-) -> RoutingRow:
-    """Keep every other writer of the prompt waiting until the transaction ends.
-
-    Raises:
-        Fenced: The writer holds another epoch than the routing's.
-    """
-    fresh = RoutingRow(name=name, prompt_type=prompt_type, epoch=0, changed_at=datetime.now(UTC))
-    await insert_once(session, fresh)
-    row = (await session.exec(_routing(name, prompt_type).with_for_update())).one()
-    if held is not None and row.epoch != held:
-        raise Fenced(
-            f"{name}.{prompt_type} is at epoch {row.epoch}, this writer holds {held}: "
-            "somebody else has changed it since"
-        )
-    return row
-
-
-async def claim_epoch(
-    session: AsyncSession, name: str, prompt_type: str, *, held: int | None = None
-) -> RoutingRow:
-    """Raise the prompt's epoch by one and return its row, for the caller to set the experiment.
-
-    Raises:
-        Fenced: The writer holds another epoch than the routing's.
-    """
-    row = await lock_prompt(session, name, prompt_type, held=held)
-    row.epoch += 1
-    row.changed_at = datetime.now(UTC)
-    session.add(row)
-    note_change(session, (name, prompt_type))
-    return row
-
-
-async def live_rollout(session: AsyncSession, name: str, prompt_type: str) -> str | None:
-    """Return the id of the rollout that is live on the prompt, if one is."""
-    of_prompt = (RolloutRow.name == name, RolloutRow.prompt_type == prompt_type)
-    query = select(RolloutRow.id).where(*of_prompt, RolloutRow.status == LIVE)
-    return (await session.exec(query)).first()
-
-
-async def insert_once(session: AsyncSession, row: SQLModel) -> None:
-    """Insert the row unless its key is taken; concurrent inserts of one key do not fail."""
-    dialect = {"sqlite": sqlite, "postgresql": postgresql}[session.get_bind().dialect.name]
-    statement: Insert = dialect.insert(type(row)).on_conflict_do_nothing()
-    await session.exec(statement.values(row.model_dump()))
-
-
-def _routing(name: str, prompt_type: str) -> SelectOfScalar[RoutingRow]:
-    of_prompt = (RoutingRow.name == name, RoutingRow.prompt_type == prompt_type)
-    # A row this session has already read may have been changed by another one since.
-    return select(RoutingRow).where(*of_prompt).execution_options(populate_existing=True)
-
-
-async def _snapshot(
-    session: AsyncSession, routing: RoutingRow, *, experiment: ExperimentRow | None
-) -> RoutingSnapshot:
-    ids = await _version_ids(session, routing, experiment=experiment)
-    served = tuple(Served(version_id=ids.get(v), version=v) for v in _versions(experiment))
-    snapshot = RoutingSnapshot(
-        name=routing.name,
-        prompt_type=routing.prompt_type,
-        epoch=routing.epoch,
-        variants=served,
-        default=await _production(session, routing) or _left_by(experiment, served),
-    )
-    if experiment is None:
-        return snapshot
-    allocation = await session.get_one(AllocationRow, (experiment.id, experiment.epoch))
-    split = {
-        "experiment_id": experiment.id,
-        "status": experiment.status,
-        "allocated": experiment.epoch,
-        "salt": experiment.salt,
-        "starts": allocation.starts,
-        "arms": allocation.arms,
-    }
-    return RoutingSnapshot.model_validate(dict(snapshot) | split)
-
-
-def _versions(experiment: ExperimentRow | None) -> list[str]:
-    return [variant["version"] for variant in experiment.variants] if experiment else []
-
-
-async def _version_ids(
-    session: AsyncSession, routing: RoutingRow, *, experiment: ExperimentRow | None
-) -> dict[str, str]:
-    query = select(VersionRow.version, VersionRow.id).where(
-        VersionRow.name == routing.name,
-        VersionRow.prompt_type == routing.prompt_type,
-        col(VersionRow.version).in_(_versions(experiment)),
-    )
-    return dict((await session.exec(query)).all())
-
-
-async def _production(session: AsyncSession, routing: RoutingRow) -> Served | None:
-    query = (
-        select(VersionRow.id, VersionRow.version)
-        .join(TagRow)
-        .where(
-            TagRow.name == routing.name,
-            TagRow.prompt_type == routing.prompt_type,
-            TagRow.tag == PRODUCTION_TAG,
-        )
-    )
-    found = (await session.exec(query)).first()
-    return Served(version_id=found[0], version=found[1]) if found else None
-
-
-def _left_by(experiment: ExperimentRow | None, served: Sequence[Served]) -> Served | None:
-    """Return what an ended experiment leaves behind: its winner if it has one, else control."""
-    if experiment is None or experiment.status in SPLITTING:
-        return None
-    winner = experiment.metrics.get("winner") or experiment.details.get("winner")
-    won = experiment.status == ExperimentStatus.COMPLETED
-    return next((s for s in served if won and s.version == winner), served[CONTROL])

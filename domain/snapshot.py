@@ -101,10 +101,10 @@ class RoutingSnapshot(BaseModel):
     def answers(self, *, stale: bool = False) -> "Answers":
         """Return the snapshot made ready to serve from."""
         if not self.splits:
-            return Answers(0, (0,), (self.unsplit(stale=stale),))
+            return Answers(0, (), (self.unsplit(stale=stale),))
         reason = Reason.STALE if stale else Reason.SPLIT
         arms = [self._assignment(served, reason=reason) for served in self.variants]
-        return Answers(self.salt, self.starts, tuple(arms[arm] for arm in self.arms))
+        return Answers(self.salt, self.starts[1:], tuple(arms[arm] for arm in self.arms))
 
     def unsplit(self, *, stale: bool = False) -> Assignment:
         """Return what everybody is served when no experiment splits."""
@@ -128,12 +128,16 @@ class RoutingSnapshot(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """One ready answer per interval, so that serving is a hash and a bisection."""
+    """One ready answer per interval, so that serving is a hash and a bisection.
+
+    Attributes:
+        bounds: Where each interval but the first begins.
+    """
 
     salt: int
-    starts: tuple[int, ...]
+    bounds: tuple[int, ...]
     assignments: tuple[Assignment, ...]
 
     def of(self, user_id: str) -> Assignment:
         """Return the answer of the interval that holds the user."""
-        return self.assignments[bisect_right(self.starts, point(user_id, salt=self.salt)) - 1]
+        return self.assignments[bisect_right(self.bounds, point(user_id, salt=self.salt))]

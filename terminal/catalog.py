@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from terminal.console import Usage, carry_out, out, prompt_of, say, say_json, text_of
+from terminal.importing import import_folder
 
 if TYPE_CHECKING:  # heavy, so commands import it when they run: `rampart --help` is quick
     from domain.plan import RolloutPlan
@@ -133,6 +134,9 @@ def revert(prompt: Prompt, *, reason: Reason = "", by: By = "") -> None:
 
     now = _with_versions(go_back)
     say(f"{prompt} {now.version} is in production again")
+
+
+versions.command("import")(import_folder)
 
 
 @plans.command("lint")

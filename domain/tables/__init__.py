@@ -15,6 +15,7 @@ from domain.tables.experiments import (
 from domain.tables.instants import UtcDateTime
 from domain.tables.metrics import CellRow, EventRow, ObservationRow, ObservedCellRow
 from domain.tables.rollouts import DecisionRow, EvidenceRow, RolloutRow
+from domain.tables.tokens import TokenRow
 from domain.tables.trials import TrialEvidenceRow, TrialLineRow, TrialRow
 from domain.tables.versions import SegmentRow, TagMoveRow, TagRow, VersionRow
 
@@ -34,6 +35,7 @@ __all__ = [
     "SegmentRow",
     "TagMoveRow",
     "TagRow",
+    "TokenRow",
     "TrialEvidenceRow",
     "TrialLineRow",
     "TrialRow",

@@ -28,6 +28,7 @@ class ExperimentRow(SQLModel, table=True):
     salt: int = Field(sa_type=BigInteger)  # in [0, 2**32)
     epoch: int  # of its current allocation
     rollout_id: str | None = Field(default=None, index=True)
+    swept_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  # exposures deleted
 
 
 class AllocationRow(SQLModel, table=True):

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Index, text
+from sqlalchemy import JSON, BigInteger, Index, SmallInteger, text
 from sqlmodel import Field, SQLModel
 
 from domain.tables.instants import UtcDateTime
@@ -39,12 +39,16 @@ class EventRow(SQLModel, table=True):
 
 
 class CellColumns(SQLModel):
-    """Running moments of one metric of one version, in one epoch of one experiment."""
+    """Running moments of one metric of one version, in one epoch of one experiment.
+
+    In as many parts as writers at a time: what is known of the metric is all of them together.
+    """
 
     version_id: str = Field(primary_key=True)
     experiment_id: str = Field(primary_key=True)
     epoch: int = Field(primary_key=True)
     metric: str = Field(primary_key=True)
+    shard: int = Field(default=0, primary_key=True, sa_type=SmallInteger)
     n: int = Field(sa_type=BigInteger)
     mean: float
     m2: float
@@ -55,7 +59,7 @@ class CellColumns(SQLModel):
 
 
 class CellRow(CellColumns, table=True):
-    """Of all events. Experiment "" and epoch 0 hold the version's total: each read is one row."""
+    """Of all events. Experiment "" and epoch 0 hold the version's total: a read is a few rows."""
 
     __tablename__ = "cell"
 

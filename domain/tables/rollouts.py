@@ -42,6 +42,7 @@ class RolloutRow(SQLModel, table=True):
     concluded_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     by: str = ""
     reason: str = ""
+    swept_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  # evidence deleted
 
 
 class DecisionRow(SQLModel, table=True):

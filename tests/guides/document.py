@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 GUIDES = ROOT / "docs" / "guides"
 DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "README.md", *sorted(GUIDES.glob("*.md")))
-LANGUAGES = ("python", "yaml", "json", "console", "text")
+LANGUAGES = ("python", "yaml", "json", "console", "text", "javascript")
 
 FENCED = re.compile(r"^```(?P<language>[^\n]*)\n(?P<source>.*?)^```$", re.MULTILINE | re.DOTALL)
 NAMED = re.compile(r"# (?P<name>[\w-]+\.(py|yaml))\n")

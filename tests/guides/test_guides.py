@@ -17,10 +17,11 @@ import pytest_asyncio
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from dev import Stack, free_port
+from dev import Stack
 from domain.duration import spell
 from domain.guardrail import Guardrail
 from domain.plan import PRESETS, RolloutPlan, RolloutRequest, Stage
+from embedded.ports import free_port
 from settings import child_environment
 from tests.guides.document import DOCUMENTS, GUIDES, LANGUAGES, ROOT, Block, blocks, blocks_in
 from workflows.commands import Command

@@ -17,7 +17,8 @@ import pytest_asyncio
 from temporalio.client import Client
 
 import cli
-from dev import Stack, free_port
+from dev import Stack
+from embedded.ports import free_port
 from settings import child_environment
 
 SLOW = "stages: [{percent: 10, bake: 1h}, {percent: 100}]\ncheck_min: 500ms\n"

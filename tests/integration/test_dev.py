@@ -11,17 +11,30 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from httpx import AsyncClient
 
-from dev import HOST, Stack, free_port
+from dev import Stack
 from embedded import child
 from embedded.child import Child, StackError
+from embedded.ports import HOST, free_port
 from settings import child_environment
 
 
 @pytest_asyncio.fixture(scope="module")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    async with Stack(tmp_path_factory.mktemp("stack"), port=free_port()) as running:
+    directory, port = tmp_path_factory.mktemp("stack"), free_port()
+    async with Stack(directory, port=port, gateway_port=free_port()) as running:
         yield running
+
+
+async def test_its_gateway_asks_nobody_for_a_token(stack: Stack) -> None:
+    async with AsyncClient(base_url=stack.gateway) as client:
+        asked = {"context": {"targetingKey": "ada"}}
+        answer = await client.post("/ofrep/v1/evaluate/flags/greeting.system", json=asked)
+        ready = await client.get("/readyz")
+
+    assert (answer.status_code, answer.json()["errorCode"]) == (404, "FLAG_NOT_FOUND")
+    assert ready.status_code == 200
 
 
 async def test_a_killed_worker_is_started_again(stack: Stack) -> None:
@@ -40,16 +53,16 @@ async def test_a_second_stack_in_the_directory_is_refused_and_names_the_first(st
         await Stack(stack.directory, port=free_port()).__aenter__()
 
 
-@pytest.mark.parametrize("option", ["--port", "--ui-port"])
+@pytest.mark.parametrize("option", ["--port", "--ui-port", "--gateway-port"])
 async def test_a_taken_port_is_named_with_the_option_that_changes_it(
     tmp_path: Path, option: str
 ) -> None:
     port = free_port()
-    taken = port if option == "--port" else port + 1000
+    taken = {"--port": port, "--ui-port": port + 1000, "--gateway-port": port + 2000}[option]
 
     told = rf"port {taken} of {HOST} is taken: .* {option},"
     with socket.create_server((HOST, taken)), pytest.raises(StackError, match=told):
-        await Stack(tmp_path, port=port).__aenter__()
+        await Stack(tmp_path, port=port, gateway_port=port + 2000).__aenter__()
 
     assert not (tmp_path / "temporal.db").exists()
 
@@ -113,7 +126,8 @@ async def _rampart_dev(directory: Path, *, port: int) -> Process:
     """Start `rampart dev` and wait until it is up."""
     started = await asyncio.create_subprocess_exec(
         str(Path(sys.executable).parent / "rampart"),
-        *("dev", "--port", str(port), "--dir", str(directory / "stack")),
+        *("dev", "--port", str(port), "--gateway-port", str(port + 1)),
+        *("--dir", str(directory / "stack")),
         cwd=directory,
         env=child_environment(PYTHONUNBUFFERED="1"),
         stdout=PIPE,

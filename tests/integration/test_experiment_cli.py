@@ -12,8 +12,9 @@ import pytest_asyncio
 from temporalio.client import Client
 
 import cli
-from dev import Stack, free_port
+from dev import Stack
 from domain.database import Database
+from embedded.ports import free_port
 from tests.house import House
 from tests.integration.test_cli import Rampart, Said, content_of, versions
 

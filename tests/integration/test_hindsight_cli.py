@@ -13,9 +13,9 @@ from sqlalchemy import delete, update
 from sqlmodel import col
 
 import cli
-from dev import free_port
 from domain.database import Database
 from domain.tables import DecisionRow, EvidenceRow
+from embedded.ports import free_port
 from tests.finished import tell
 from tests.house import House
 

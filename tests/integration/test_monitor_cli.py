@@ -15,9 +15,10 @@ import pytest_asyncio
 from temporalio.client import Client, WorkflowUpdateFailedError
 
 import cli
-from dev import Stack, free_port
+from dev import Stack
 from domain import MetricEvent, MetricsCollector
 from domain.database import Database
+from embedded.ports import free_port
 
 PROMPT = "greeting.system"
 PATIENCE_S = 20.0

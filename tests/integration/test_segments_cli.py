@@ -11,8 +11,9 @@ import pytest_asyncio
 from temporalio.client import Client, WorkflowHandle
 
 import cli
-from dev import Stack, free_port
+from dev import Stack
 from domain.database import Database
+from embedded.ports import free_port
 from tests.house import House
 from tests.integration.test_cli import Rampart, Said, versions
 

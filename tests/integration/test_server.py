@@ -16,9 +16,10 @@ import pytest
 import pytest_asyncio
 from temporalio.client import Client
 
-from dev import Stack, free_port
+from dev import Stack
 from domain.database import Database
 from domain.record import Kind
+from embedded.ports import free_port
 from settings import child_environment
 from tests.house import House
 from workflows.progress import Progress

@@ -1,4 +1,4 @@
-"""Stories of the workflows beside the rollout: an experiment, a tour of the rings, a monitor."""
+"""Stories of the workflows beside the rollout: an experiment, rings, a monitor, a sweep."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,8 +9,10 @@ from pydantic import JsonValue
 from temporalio.client import Client, WorkflowHandle
 
 from activities.monitors import MonitorActivities
+from activities.retention import RetentionActivities
 from activities.segments import SegmentActivities
 from domain.monitors.manager import MonitorManager
+from domain.retention.manager import RetentionManager
 from domain.segments.lanes import SegmentManager
 from tests.crowd import Crowd
 from tests.house import House
@@ -18,6 +20,7 @@ from tests.visitors import Visitors
 from worker import build_worker
 from workflows.experiments.workflow import ExperimentWorkflow
 from workflows.monitors.workflow import MonitorWorkflow
+from workflows.retention.workflow import RetentionWorkflow
 from workflows.rings.workflow import SegmentedRolloutWorkflow
 
 Handle = WorkflowHandle[Any, Any]
@@ -87,10 +90,20 @@ async def _stop(handle: Handle) -> None:
     await handle.execute_update("stop", {"by": "ana"})
 
 
+async def _swept(house: House) -> JsonValue:
+    await house.events("1.1.0", good=1, bad=0)
+    return {"events": "120d", "users": None}
+
+
+async def _wait(_handle: Handle) -> None:
+    """It ends by itself."""
+
+
 TALES = (
     Tale("experiment_deployed", ExperimentWorkflow.run, _experiment, _deploy),
     Tale("rings_rolled_back", SegmentedRolloutWorkflow.run, _rings, _roll_back),
     Tale("monitor_stopped", MonitorWorkflow.run, _monitor, _stop),
+    Tale("retention_swept", RetentionWorkflow.run, _swept, _wait),
 )
 
 
@@ -103,6 +116,7 @@ async def tell(client: Client, tale: Tale, house: House) -> str:
         visitors,
         SegmentActivities(SegmentManager(house.database), search_attributes=True),
         MonitorActivities(MonitorManager(house.database)),
+        RetentionActivities(RetentionManager(house.database)),
     )
     async with build_worker(client, Crowd(house), *hands, task_queue=tale.name):
         given = await tale.given(house)

@@ -10,6 +10,7 @@ from domain.database import Database
 from domain.metrics import MetricsCollector
 from domain.prompts import MetricEvent
 from domain.tables import AllocationRow, ExperimentRow, VersionRow
+from domain.wire import Event
 
 NOW = datetime.now(UTC)
 FAR = NOW + timedelta(days=9)
@@ -52,7 +53,7 @@ LONG_ENDED = [span("ended", 1, start=60, end=11)]
 def test_an_event_belongs_to(
     minutes_ago: float, named: str | None, spans: list[Span], counted: tuple[str, int] | None
 ) -> None:
-    event = MetricEvent("v1", ago(minutes_ago), experiment_id=named)
+    event = Event(version_id="v1", occurred_at=ago(minutes_ago), experiment_id=named)
 
     found = attribute(event, spans, now=NOW)
 

@@ -1,5 +1,6 @@
 """What an event must be before it is counted."""
 
+import json
 import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,10 +9,11 @@ import pytest
 
 from domain.database import Database
 from domain.errors import InvalidValue
-from domain.metrics import BATCH_LIMIT, MetricsCollector
+from domain.limits import BATCH_LIMIT
+from domain.metrics import MetricsCollector
 from domain.prompts import MetricEvent
 
-NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+NOON = (datetime.now(UTC) - timedelta(days=2)).replace(hour=12, minute=0, second=0, microsecond=0)
 
 
 @pytest.fixture
@@ -53,7 +55,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"user_id": "\ud800"}, "user_id must be a text"),
     ({"metadata": {"x": math.nan}}, "metadata must be a JSON object"),
     ({"metadata": {"x": object()}}, "metadata must be a JSON object"),
+    ({"metadata": {"x": "y" * 16_384}}, "metadata must be a JSON object of at most 16384 bytes"),
+    ({"metadata": {"x": json.loads("[" * 40 + "]" * 40)}}, "metadata must be .* and 32 levels"),
     ({"occurred_at": datetime(2999, 1, 1, tzinfo=UTC)}, "timestamp must be .* 0:10:00 ahead of"),
+    ({"occurred_at": datetime(2026, 1, 2, tzinfo=UTC)}, "timestamp must be .* 30 days behind"),
 ]
 
 

@@ -11,7 +11,7 @@ from domain.metrics import MetricsCollector
 from domain.prompts import MetricEvent
 from domain.stats.moments import Moments
 
-NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+NOON = (datetime.now(UTC) - timedelta(days=2)).replace(hour=12, minute=0, second=0, microsecond=0)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from sqlmodel import col, select, text, update
+from sqlmodel import col, select, update
 
 from domain.attribution import LATENESS
 from domain.database import Database
@@ -259,20 +259,3 @@ async def test_an_outer_transaction_that_fails_observes_nobody(trial: Trial) -> 
 
     await trial.record(trial.event("ada"))
     assert (await trial.observed()).mean == 1.0
-
-
-async def test_a_database_from_before_observations_goes_on_and_observes_from_now_on(
-    trial: Trial,
-) -> None:
-    await trial.record(trial.event("ada", success=False))
-    async with trial.database.transaction() as session:
-        for table in ("observation", "observed_cell", "exposure_count"):
-            await session.exec(text(f"DROP TABLE {table}"))  # type: ignore[call-overload]
-    upgraded = Trial(Database(trial.database.url.render_as_string(hide_password=False)))
-    upgraded.ids = trial.ids
-
-    await upgraded.record(upgraded.event("ada"))
-
-    found = await upgraded.observed()
-    await upgraded.database.dispose()
-    assert found == Moments(1, 1.0, 0.0, 1.0, 1.0)

@@ -15,7 +15,8 @@ from domain.metrics import MetricsCollector
 from domain.prompts import MetricEvent, PromptMetrics
 from domain.tables import EventRow
 
-NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+NOON = (datetime.now(UTC) - timedelta(days=2)).replace(hour=12, minute=0, second=0, microsecond=0)
+DAY, NEXT_DAY = (f"{NOON + timedelta(days=n):%Y-%m-%d}" for n in (0, 1))
 
 
 @pytest.fixture
@@ -230,12 +231,9 @@ async def test_an_unknown_metric_or_bucket_names_the_known_ones(metrics: Metrics
 @pytest.mark.parametrize(
     ("size", "starts"),
     [
-        (
-            "minute",
-            ["2026-01-02 12:00", "2026-01-02 12:59", "2026-01-02 13:00", "2026-01-03 00:00"],
-        ),
-        ("hour", ["2026-01-02 12:00", "2026-01-02 13:00", "2026-01-03 00:00"]),
-        ("day", ["2026-01-02", "2026-01-03"]),
+        ("minute", [f"{DAY} 12:00", f"{DAY} 12:59", f"{DAY} 13:00", f"{NEXT_DAY} 00:00"]),
+        ("hour", [f"{DAY} 12:00", f"{DAY} 13:00", f"{NEXT_DAY} 00:00"]),
+        ("day", [DAY, NEXT_DAY]),
     ],
 )
 async def test_performance_over_time_has_a_line_per_bucket_oldest_first(
@@ -254,7 +252,7 @@ async def test_a_line_over_time_has_right_denominators(metrics: MetricsCollector
     [line] = await metrics.get_version_performance_over_time("v1")
 
     assert line == {
-        "time_bucket": "2026-01-02 12:00",
+        "time_bucket": f"{DAY} 12:00",
         "total_uses": 4,
         "success_count": 3,
         "success_rate": 0.75,

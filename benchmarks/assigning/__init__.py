@@ -1,0 +1,1 @@
+"""Who assigns, how fast, and whom a growing ramp moves."""

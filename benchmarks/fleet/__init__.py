@@ -1,0 +1,1 @@
+"""A fleet of live rollouts, on real servers: what `benchmarks/workflows.py` measures."""

@@ -1,0 +1,1 @@
+"""How fast events are taken in, over HTTP and exactly once: ours, and a minimal server by hand."""

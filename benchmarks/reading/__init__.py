@@ -1,0 +1,1 @@
+"""What reading metrics costs, however many events there are."""

@@ -1,0 +1,1 @@
+"""How long what is kept of single events, users and checks is kept."""

@@ -1,0 +1,116 @@
+"""`/v1/rollouts`: start, watch and steer rollouts."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from control.connection import NoRollout
+from control.rollouts import Description, Verb
+from domain.plan import RolloutRequest
+from domain.record import Decision, RolloutStatus
+from domain.rollouts import RolloutManager
+from gateway.operators import (
+    Body,
+    Flag,
+    Holder,
+    Label,
+    Operators,
+    Plan,
+    Reason,
+    Said,
+    prompt_of,
+)
+
+PLACE = "/v1/rollouts"
+
+
+class NewRollout(Body):
+    """What is to be rolled out, and how."""
+
+    flag: Label = Field(examples=["greeting.system"])
+    candidate: Label = Field(description="The version's number.", examples=["1.1.0"])
+    plan: Label | Plan = Field(description="A preset's name, or a whole plan.", examples=["demo"])
+    reason: Reason = ""
+
+
+class Order(Body):
+    """Why."""
+
+    reason: Reason = ""
+
+
+class RolloutRoutes:
+    """The verbs of `control.rollouts.Control`, by the name of the token's holder."""
+
+    def __init__(self, operators: Operators, rollouts: RolloutManager) -> None:
+        self._operators = operators
+        self._rollouts = rollouts
+
+    def router(self) -> APIRouter:
+        """Return the routes."""
+        found = APIRouter(prefix=PLACE, tags=["rollouts"])
+        found.get("", summary="List rollouts, the latest first")(self.list)
+        found.post("", status_code=HTTPStatus.CREATED, summary="Start a rollout")(self.start)
+        found.get("/{flag:path}/decisions", summary="Read the journal of the latest rollout")(
+            self.decisions
+        )
+        found.get("/{flag:path}", summary="Describe the live rollout, else the latest")(
+            self.describe
+        )
+        found.post("/{flag:path}/{verb}", summary="Steer the live rollout")(self.order)
+        return found
+
+    async def list(self) -> Sequence[Description]:
+        """Return at most 100, live and ended."""
+        return await (await self._operators.rollouts()).list()
+
+    async def start(self, given: NewRollout, holder: Holder) -> Description:
+        """Start it and wait until it is open; without a live worker, ten seconds."""
+        name, prompt_type = prompt_of(given.flag)
+        request = RolloutRequest.parse(
+            {
+                "name": name,
+                "prompt_type": prompt_type,
+                "candidate": given.candidate,
+                "plan": given.plan,
+                "by": holder.name,
+                "reason": given.reason,
+            }
+        )
+        return await (await self._operators.rollouts()).start(request)
+
+    async def describe(self, flag: Flag) -> Description:
+        """Say where it stands, what it waits for, and how it ended."""
+        return await (await self._operators.rollouts()).describe(*prompt_of(flag))
+
+    async def decisions(self, flag: Flag) -> Sequence[Decision]:
+        """Return what was done and judged, on what, by whom and why; Temporal is not asked."""
+        for latest in await self._rollouts.list(*prompt_of(flag), limit=1):
+            return await self._rollouts.decisions(latest.id)
+        raise NoRollout(f"no rollout of {flag} is known")
+
+    async def order(
+        self, flag: Flag, verb: Verb, holder: Holder, given: Order | None = None
+    ) -> Said:
+        """Pause, resume, promote, approve or roll back; a rollback is never refused."""
+        name, prompt_type = prompt_of(flag)
+        reason = given.reason if given else ""
+        control = await self._operators.rollouts()
+        try:
+            answer = await control.order(verb, name, prompt_type, reason=reason, by=holder.name)
+        except NoRollout:
+            if verb is Verb.ROLLBACK and await self._roll_back_orphan(flag, reason, by=holder.name):
+                return Said(said="rolled back in the database: its workflow was gone")
+            raise
+        return Said(said=answer.said)
+
+    async def _roll_back_orphan(self, flag: str, reason: str, *, by: str) -> bool:
+        """Roll back a live rollout that no workflow looks after; say whether there was one."""
+        for latest in await self._rollouts.list(*prompt_of(flag), limit=1):
+            if latest.status is RolloutStatus.LIVE:
+                why = reason or "its workflow was gone"
+                await self._rollouts.roll_back(latest.id, reason=why, by=by)
+                return True
+        return False

@@ -1,0 +1,91 @@
+"""What Prometheus is told. No label holds a text of a user's."""
+
+from collections.abc import Callable, Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from domain.limits import ALLOWED
+from domain.snapshot import Reason
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4.encode()
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+NO_EVENT = "event"  # it could not even be read as one
+STRANGE = "unknown"  # a field that events do not have
+
+
+class Telemetry:
+    """Counts requests, events, evaluations and exposures of this process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "rampart_http_requests", "Requests answered.", ("route", "method", "status"),
+            registry=self.registry,
+        )  # fmt: skip
+        self._durations = Histogram(
+            "rampart_http_request_duration_seconds", "From request to answer.", ("route",),
+            buckets=SECONDS, registry=self.registry,
+        )  # fmt: skip
+        events = Counter(
+            "rampart_events", "Events taken and refused.", ("outcome",), registry=self.registry
+        )
+        self._accepted = events.labels("accepted")
+        self._refused = events.labels("refused")
+        self._refusals = Counter(
+            "rampart_event_refusals", "Events refused, by the field that was wrong.", ("field",),
+            registry=self.registry,
+        )  # fmt: skip
+        evaluations = Counter(
+            "rampart_evaluations", "Flags evaluated, by reason.", ("reason",),
+            registry=self.registry,
+        )  # fmt: skip
+        self._evaluations = {reason: evaluations.labels(reason.value) for reason in Reason}
+        self.exposures_recorded = Counter(
+            "rampart_exposures_recorded", "Exposures told to the database.", registry=self.registry
+        )
+        self.exposures_dropped = Counter(
+            "rampart_exposures_dropped", "Exposures not recorded: too many, or refused.",
+            registry=self.registry,
+        )  # fmt: skip
+        self._known: dict[tuple[str, str, int], Counter] = {}
+        self._timed: dict[str, Histogram] = {}
+        self._shown: dict[str, Gauge] = {}
+
+    def request(self, route: str, method: str, *, status: int, seconds: float) -> None:
+        """Count one answered request; `route` is a template, never a path."""
+        key = (route, method, status)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = self._requests.labels(route, method, str(status))
+            self._timed.setdefault(route, self._durations.labels(route))
+        known.inc()
+        self._timed[route].observe(seconds)
+
+    def events(self, *, accepted: int, refused: Iterable[str] = ()) -> None:
+        """Count the events of one batch; `refused` are the fields that were wrong."""
+        if accepted:
+            self._accepted.inc(accepted)
+        for field in refused:
+            self._refused.inc()
+            known = field if field in ALLOWED else STRANGE if field else NO_EVENT
+            self._refusals.labels(known).inc()
+
+    def evaluated(self, reason: Reason) -> None:
+        """Count one flag evaluated."""
+        self._evaluations[reason].inc()
+
+    def gauge(self, name: str, documentation: str, read: Callable[[], float]) -> None:
+        """Show what `read` returns whenever somebody looks."""
+        Gauge(f"rampart_{name}", documentation, registry=self.registry).set_function(read)
+
+    def show(self, name: str, value: float) -> None:
+        """Show a figure until the next one of its name."""
+        if name not in self._shown:
+            said = name.replace("_", " ").capitalize()
+            self._shown[name] = Gauge(f"rampart_{name}", f"{said}.", registry=self.registry)
+        self._shown[name].set(value)
+
+    def exposition(self) -> bytes:
+        """Return everything in Prometheus' text format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,283 @@
+"""Composition root of the gateway: database, Redis, Temporal, and a server for it all."""
+
+import asyncio
+import gc
+import logging
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from time import monotonic
+
+import uvicorn
+from redis.asyncio import Redis
+from starlette.types import ASGIApp
+from temporalio.client import Client
+from uvicorn.supervisors import Multiprocess
+
+from control.connection import Unreachable, connect
+from control.experiments import ExperimentControl
+from control.monitors import MonitorControl
+from control.rollouts import Control
+from control.segments import RingsControl
+from domain import broker
+from domain.broadcast.publisher import Publisher
+from domain.broadcast.source import updates_of
+from domain.database import Database
+from domain.errors import WrongRevision
+from domain.experiments import ABTestManager
+from domain.intake.direct import DirectIntake
+from domain.intake.intake import Intake
+from domain.intake.stream import Stream
+from domain.intake.streaming import StreamIntake
+from domain.metrics import MetricsCollector
+from domain.rollouts import RolloutManager
+from domain.routing import OUTAGES
+from domain.segments.audience import SegmentRouter
+from domain.tokens import Keyring, TokenManager
+from domain.versions import VersionManager
+from gateway.app import Gateway, Services
+from gateway.health import Check
+from settings import Settings
+
+logger = logging.getLogger(__name__)
+
+PATIENCE = timedelta(seconds=5)  # with a database at the start
+GRACE = timedelta(seconds=10)  # for requests under way when it is told to stop
+START = timedelta(minutes=1)  # a process that loads for longer is taken for a hung one
+KEEP_ALIVE = timedelta(seconds=75)  # longer than load balancers keep a connection
+REST = timedelta(seconds=2)  # before Temporal is looked for again
+BACKLOG = 2048
+COLLECT = (10_000, 20, 50)  # when garbage is looked for: events come by the thousand, acyclic
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """How a gateway is served.
+
+    Attributes:
+        workers: Processes that share the port; limits and metrics are each one's own.
+        open: Let everybody in who can reach it.
+        origins: Of web pages whose scripts may ask.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    workers: int = 1
+    open: bool = False
+    origins: tuple[str, ...] = ()
+
+
+class Temporal:
+    """The verbs of control; connects when they are first needed."""
+
+    def __init__(self, task_queue: str) -> None:
+        self._task_queue = task_queue
+        self._client: Client | None = None
+        self._failure: Unreachable | None = None
+        self._failed_at = 0.0
+        self._connecting = asyncio.Lock()
+
+    async def rollouts(self) -> Control:
+        """Return the verbs for rollouts."""
+        return Control(await self._connected(), task_queue=self._task_queue)
+
+    async def experiments(self) -> ExperimentControl:
+        """Return the verbs for experiments."""
+        return ExperimentControl(await self._connected(), task_queue=self._task_queue)
+
+    async def monitors(self) -> MonitorControl:
+        """Return the verbs for monitors."""
+        return MonitorControl(await self._connected(), task_queue=self._task_queue)
+
+    async def rings(self) -> RingsControl:
+        """Return the verbs for segmented rollouts."""
+        return RingsControl(await self._connected(), task_queue=self._task_queue)
+
+    async def _connected(self) -> Client:
+        async with self._connecting:
+            if self._client is None:
+                rested = monotonic() - self._failed_at >= REST.total_seconds()
+                if self._failure is not None and not rested:
+                    raise self._failure
+                try:
+                    self._client = await connect()
+                except Unreachable as error:
+                    self._failure, self._failed_at = error, monotonic()
+                    raise
+            return self._client
+
+
+class Intakes:
+    """How events come in: through Redis where there is one, else straight into the database."""
+
+    def __init__(self, database: Database, *, redis_url: str) -> None:
+        direct = DirectIntake(MetricsCollector(database))
+        self._database = database
+        self._waiting: tuple[DirectIntake | StreamIntake, ...] = (direct,)
+        self.intake: Intake = direct
+        self.resources: tuple[AbstractAsyncContextManager[object], ...] = ()
+        self.checks: dict[str, Check] = {"database": self._database_answers}
+        self._client = broker.connect(redis_url) if redis_url else None
+        if self._client is not None:
+            streamed = StreamIntake(self._client, direct)
+            self.intake, self._waiting = streamed, (direct, streamed)
+            self.resources = (_closed(self._client), Publisher(self._client, database))
+            self.checks["redis"] = self._redis_answers
+
+    async def measured(self) -> dict[str, float]:
+        """Return what `/metrics` shows of events on their way; less of it while Redis is away."""
+        found = {"events_waiting": float(sum(each.waiting for each in self._waiting))}
+        if self._client is None:
+            return found
+        try:
+            backlog = await Stream(self._client).backlog()
+        except broker.OUTAGES:
+            return found
+        return found | {
+            "stream_entries": backlog.entries,
+            "stream_bytes": backlog.held,
+            "stream_entries_pending": backlog.pending,
+            "stream_entries_aside": backlog.aside,
+            "stream_oldest_seconds": backlog.oldest.total_seconds(),
+        }
+
+    async def _database_answers(self) -> str:
+        try:
+            await self._database.probe()
+        except OUTAGES as error:
+            return str(error).splitlines()[0]
+        return ""
+
+    async def _redis_answers(self) -> str:
+        try:
+            aside = (await Stream(self._client).backlog()).aside if self._client else 0
+        except broker.OUTAGES as error:
+            return f"Redis does not answer, events go into the database: {error}"
+        return f"{aside} batches of events could not be counted and are set aside" if aside else ""
+
+
+def build(settings: Settings, options: Options) -> Gateway:
+    """Return a gateway that works with what the settings name; nothing is reached yet.
+
+    Raises:
+        InvalidValue: The settings name no database, or no Redis, there could be.
+    """
+    database = Database(settings.database_url)
+    tokens = TokenManager(database)
+    updates = updates_of(database, redis_url=settings.redis_url)
+    router = SegmentRouter(database, updates=updates)
+    intakes = Intakes(database, redis_url=settings.redis_url)
+    return Gateway(
+        Services(
+            router=router,
+            intake=intakes.intake,
+            operators=Temporal(settings.task_queue),
+            versions=VersionManager(database),
+            experiments=ABTestManager(database),
+            rollouts=RolloutManager(database),
+            tokens=tokens,
+            keyring=None if options.open else Keyring(tokens),
+            visitor=settings.operator,
+            resources=(_disposed(database), *intakes.resources, router),
+            checks=intakes.checks,
+            measure=intakes.measured,
+        ),
+        origins=options.origins,
+    )
+
+
+def application(settings: Settings, options: Options) -> ASGIApp:
+    """Return what a server serves, in a process that does nothing else."""
+    app = build(settings, options).app
+    _settle()
+    return app
+
+
+def _settle() -> None:
+    """Spare the collector what is there to stay: looking through it takes 0.1 s each time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT)
+
+
+def serve(settings: Settings, options: Options) -> None:
+    """Serve until SIGINT or SIGTERM, then let requests under way end.
+
+    A database that is away is waited for; one of another release is not.
+
+    Raises:
+        InvalidValue: The settings name no database there could be.
+        WrongRevision: The database has the tables of another release.
+        OSError: The address is taken, or not ours.
+    """
+    build(settings, options)  # what is wrong with the settings is told before anything is served
+    asyncio.run(_look_at(Database(settings.database_url)))
+    listener = _bound(options)
+    config = uvicorn.Config(
+        partial(application, settings, options),
+        factory=True,
+        host=options.host,
+        port=options.port,
+        workers=options.workers,
+        loop="auto",
+        http="auto",
+        access_log=False,  # it would write tickets
+        server_header=False,
+        timeout_worker_healthcheck=int(START.total_seconds()),
+        timeout_keep_alive=int(KEEP_ALIVE.total_seconds()),
+        timeout_graceful_shutdown=int(GRACE.total_seconds()),
+        backlog=BACKLOG,
+    )
+    if options.workers > 1:
+        Multiprocess(config, sockets=[listener]).run()
+    else:
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+async def _look_at(database: Database) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE.total_seconds()):
+            try:
+                await database.probe()
+            except WrongRevision:
+                raise
+            except OUTAGES as error:
+                logger.warning("gateway.no_database", extra={"error": str(error)})
+            finally:
+                await database.dispose()
+
+
+def _bound(options: Options) -> socket.socket:
+    found = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)
+    family, kind, _, _, address = found[0]
+    listener = socket.socket(family, kind)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        raise OSError(
+            f"cannot listen at {options.host}:{options.port}: {error.strerror}"
+        ) from error
+    listener.set_inheritable(True)
+    return listener
+
+
+@asynccontextmanager
+async def _disposed(database: Database) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        await database.dispose()
+
+
+@asynccontextmanager
+async def _closed(client: Redis) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        await client.aclose()

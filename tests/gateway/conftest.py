@@ -1,0 +1,93 @@
+"""A gateway for each story, on SQLite and on PostgreSQL; one with Temporal where it is needed."""
+
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+import pytest_asyncio
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RPCError
+from temporalio.testing import WorkflowEnvironment
+
+from activities.monitors import MonitorActivities
+from activities.rollouts import RolloutActivities
+from activities.segments import SegmentActivities
+from activities.trials import TrialActivities
+from control.experiments import ExperimentControl
+from control.monitors import MonitorControl
+from control.rollouts import Control
+from control.segments import RingsControl
+from domain.database import Database
+from domain.monitors.manager import MonitorManager
+from domain.rollouts import RolloutManager
+from domain.segments.lanes import SegmentManager
+from domain.trials.manager import TrialManager
+from tests.gateway.entrance import Entrance, entrance
+from worker import build_worker, register_search_attributes
+
+BIN = str(Path(sys.executable).parent)  # where wheels put their programs
+
+
+@pytest_asyncio.fixture
+async def way_in(database: Database) -> AsyncIterator[Entrance]:
+    """The way into a gateway that works with the real things, but without Temporal."""
+    async with entrance(database) as found:
+        yield found
+
+
+class There:
+    """Temporal, as `serve.Temporal` reaches it."""
+
+    def __init__(self, client: Client, queue: str) -> None:
+        self._client = client
+        self._queue = queue
+
+    async def rollouts(self) -> Control:
+        return Control(self._client, task_queue=self._queue)
+
+    async def experiments(self) -> ExperimentControl:
+        return ExperimentControl(self._client, task_queue=self._queue)
+
+    async def monitors(self) -> MonitorControl:
+        return MonitorControl(self._client, task_queue=self._queue)
+
+    async def rings(self) -> RingsControl:
+        return RingsControl(self._client, task_queue=self._queue)
+
+
+@pytest_asyncio.fixture(scope="session")
+async def temporal() -> AsyncIterator[Client]:
+    """A real Temporal server."""
+    env = await WorkflowEnvironment.start_local(
+        data_converter=pydantic_data_converter,
+        dev_server_existing_path=shutil.which("temporal", path=BIN),
+        dev_server_log_level="never",
+    )
+    assert await register_search_attributes(env.client)
+    yield env.client
+    await env.shutdown()
+
+
+@pytest_asyncio.fixture
+async def operated(temporal: Client, database: Database) -> AsyncIterator[Entrance]:
+    """The way into a gateway with Temporal and a worker behind it."""
+    queue = f"queue-{uuid4()}"
+    hands = (
+        RolloutActivities(RolloutManager(database), search_attributes=True),
+        TrialActivities(TrialManager(database), search_attributes=True),
+        SegmentActivities(SegmentManager(database), search_attributes=True),
+        MonitorActivities(MonitorManager(database)),
+    )
+    async with (
+        build_worker(temporal, *hands, task_queue=queue),
+        entrance(database, operators=There(temporal, queue)) as found,
+    ):
+        yield found
+        for place in ("rollout", "segments", "experiment"):
+            handle = temporal.get_workflow_handle(f"{place}/greeting.system")
+            with suppress(RPCError):
+                await handle.terminate()

@@ -1,0 +1,224 @@
+"""The operator's verbs over HTTP: what `control` does, said in statuses and problems."""
+
+import json
+from typing import Any
+
+from domain.tokens import Role
+from tests.gateway.entrance import Entrance
+
+PLAN = {"stages": [{"percent": 10, "bake": "30d"}, {"percent": 100}], "check_max": "1h"}
+STARTED = {"flag": "greeting.system", "candidate": "1.1.0", "plan": PLAN, "reason": "better"}
+
+
+async def operate(way_in: Entrance, path: str, body: Any = None) -> tuple[int, Any]:
+    content = b"" if body is None else json.dumps(body).encode()
+    headers = {"content-type": "application/json"}
+    answer = await way_in.ask(
+        "POST", f"/v1/{path}", role=Role.OPERATE, content=content, headers=headers
+    )
+    return answer.status_code, answer.json()
+
+
+async def look(way_in: Entrance, path: str) -> tuple[int, Any]:
+    answer = await way_in.ask("GET", f"/v1/{path}", role=Role.OPERATE)
+    return answer.status_code, answer.json()
+
+
+async def test_a_rollout_is_started_paused_resumed_and_rolled_back_over_http(
+    operated: Entrance,
+) -> None:
+    status, opened = await operate(operated, "rollouts", STARTED)
+    assert status == 201
+    assert opened["progress"]["candidate"] == "1.1.0"
+
+    again = await operate(operated, "rollouts", STARTED)
+    paused = await operate(operated, "rollouts/greeting.system/pause", {"reason": "lunch"})
+    refused = await operate(operated, "rollouts/greeting.system/pause")
+    resumed = await operate(operated, "rollouts/greeting.system/resume")
+    gone = await operate(operated, "rollouts/greeting.system/rollback", {"reason": "enough"})
+
+    assert (again[0], paused[0], refused[0], resumed[0], gone[0]) == (409, 200, 409, 200, 200)
+    assert "live already" in again[1]["detail"]
+    assert refused[1]["title"] == "Conflict"
+    await operated.until(lambda: phase(operated), "rolled_back")
+    status, journal = await look(operated, "rollouts/greeting.system/decisions")
+    by = {(line["kind"], line["by"]) for line in journal if line["by"]}
+    assert status == 200
+    assert by == {
+        ("opened", "operate"),
+        ("paused", "operate"),
+        ("resumed", "operate"),
+        ("rolled_back", "operate"),
+    }
+    assert any("enough" in line["reason"] for line in journal)
+
+
+async def phase(way_in: Entrance) -> str | None:
+    _, found = await look(way_in, "rollouts/greeting.system")
+    return found["outcome"]["outcome"] if found["outcome"] else None
+
+
+async def test_verbs_without_a_live_rollout_are_not_found(operated: Entrance) -> None:
+    for path in ("rollouts", "experiments", "rings"):
+        verb = "stop" if path == "experiments" else "rollback"
+        assert (await look(operated, f"{path}/nobody.knows"))[0] == 404
+        assert (await operate(operated, f"{path}/nobody.knows/{verb}"))[0] == 404
+    assert (await look(operated, "monitors/nobody"))[0] == 404
+    assert (await look(operated, "monitors/nobody/alerts"))[0] == 404
+    assert (await operate(operated, "monitors/nobody/stop"))[0] == 404
+    assert (await look(operated, "rollouts/nobody.knows/decisions"))[0] == 404
+
+
+async def test_what_the_opening_refuses_is_a_conflict_that_says_why(operated: Entrance) -> None:
+    status, problem = await operate(operated, "rollouts", STARTED | {"candidate": "7.7.7"})
+
+    assert status == 409
+    assert "7.7.7" in problem["detail"]
+
+
+async def test_an_experiment_and_a_monitor_are_started_and_ended(operated: Entrance) -> None:
+    plan = {"variants": ["1.0.0", "1.1.0"], "goal": "success"}
+    started = await operate(operated, "experiments", {"flag": "greeting.system", "plan": plan})
+    described = await look(operated, "experiments/greeting.system")
+    stopped = await operate(operated, "experiments/greeting.system/stop", {"reason": "enough"})
+    version = (await operated.house.get("1.0.0")).version_id
+    watched = {"name": "nightly", "plan": {"versions": [version], "duration": "300d"}}
+    monitor = await operate(operated, "monitors", watched)
+    alerts = await look(operated, "monitors/nightly/alerts")
+    ended = await operate(operated, "monitors/nightly/stop")
+
+    assert (started[0], described[0], stopped[0]) == (201, 200, 200), started
+    assert (monitor[0], alerts, ended[0]) == (201, (200, []), 200), monitor
+
+
+IMPOSSIBLE: list[tuple[str, Any]] = [
+    ("rollouts", {}),
+    ("rollouts", STARTED | {"flag": "greeting"}),
+    ("rollouts", STARTED | {"flag": "a\x00.system"}),
+    ("rollouts", STARTED | {"plan": "nope"}),
+    ("rollouts", STARTED | {"plan": {"stages": []}}),
+    ("rollouts", STARTED | {"plan": {"stages": [{"percent": 1e999}]}}),
+    ("rollouts", STARTED | {"plan": {"name": "a\x00"}}),
+    ("rollouts", STARTED | {"plan": {"name": "\ud800"}}),
+    ("rollouts", STARTED | {"candidate": "a\x00"}),
+    ("rollouts", STARTED | {"reason": "a\x00"}),
+    ("rollouts", STARTED | {"reason": "\ud800"}),
+    ("rollouts", STARTED | {"reason": "x" * 2_001}),
+    ("rollouts", STARTED | {"by": "somebody else"}),
+    ("rollouts", []),
+    ("rollouts/greeting/pause", None),
+    ("rollouts/greeting.system/explode", None),
+    ("rollouts/greeting.system/pause", {"reason": 7}),
+    ("experiments", {"flag": "greeting.system", "plan": {}}),
+    ("rings", {"flag": "greeting.system", "candidate": "1.1.0", "plan": {"x": 1}}),
+    ("monitors", {"name": "m", "plan": {}}),
+    ("monitors", {"name": "m", "plan": {"versions": ["v"], "by": "somebody else"}}),
+    ("monitors", {"name": "a\x00", "plan": {"versions": ["v"]}}),
+    ("prompts/greeting/versions", {"template": "x"}),
+    ("prompts/greeting.system/versions", {}),
+    ("prompts/greeting.system/versions", {"template": "a\x00"}),
+    ("prompts/greeting.system/versions", {"template": "\ud800"}),
+    ("prompts/greeting.system/versions", {"template": "x", "version": "one"}),
+    ("prompts/greeting.system/versions", {"template": "x", "metadata": {"a": "\ud800"}}),
+    ("prompts/greeting.system/versions", {"template": "x", "tags": [""]}),
+    ("prompts/greeting.system/tags", {"version": "1.1.0", "tag": "a\nb"}),
+    ("prompts/greeting.system/tags", {"version": "1.1.0"}),
+]
+
+
+async def test_what_cannot_be_meant_is_unprocessable_and_says_why(way_in: Entrance) -> None:
+    for path, body in IMPOSSIBLE:
+        status, problem = await operate(way_in, path, body)
+
+        assert (status, problem["title"]) == (422, "Unprocessable Entity"), (path, body)
+        assert problem["detail"]
+
+
+async def test_what_is_no_json_is_a_bad_request(way_in: Entrance) -> None:
+    headers = {"content-type": "application/json"}
+    for content in (b"{", b"\xff", b"[" * 100_000, b'{"a": ' * 50_000):
+        answer = await way_in.ask("POST", "/v1/rollouts", content=content, headers=headers)
+
+        assert answer.status_code == 400
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_another_kind_of_body_is_not_taken(way_in: Entrance) -> None:
+    answer = await way_in.ask("POST", "/v1/rollouts", data={"flag": "greeting.system"})
+
+    assert answer.status_code == 415
+
+
+async def test_a_large_body_is_refused(way_in: Entrance) -> None:
+    answer = await way_in.ask("POST", "/v1/rollouts", content=b" " * (2**20 + 1))
+
+    assert answer.status_code == 413
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_while_temporal_is_away_only_what_needs_it_is(way_in: Entrance) -> None:
+    away = await way_in.ask("GET", "/v1/rollouts")
+    started = await way_in.ask("POST", "/v1/rollouts", json=STARTED)
+    rollback = await way_in.ask("POST", "/v1/rollouts/greeting.system/rollback")
+    served = await way_in.evaluate("greeting.system", targetingKey="user-1")
+    reported = await way_in.report([{"version_id": "v"}])
+    prompts = await way_in.ask("GET", "/v1/prompts")
+
+    assert [each.status_code for each in (away, started, rollback)] == [503, 503, 503]
+    assert away.headers["retry-after"]
+    assert [each.status_code for each in (served, reported, prompts)] == [200, 202, 200]
+
+
+async def test_versions_are_made_tagged_and_reverted_by_whoever_holds_the_token(
+    way_in: Entrance,
+) -> None:
+    place = "prompts/greeting.system"
+    made = await operate(way_in, f"{place}/versions", {"template": "Hi", "metadata": {"a": 1}})
+    tagged = await operate(
+        way_in, f"{place}/tags", {"version": made[1]["version"], "tag": "production"}
+    )
+    taken = await operate(way_in, f"{place}/versions", {"template": "Hi", "version": "1.0.0"})
+    reverted = await operate(way_in, f"{place}/revert", {"reason": "too short"})
+    listed = await look(way_in, f"{place}/versions")
+    moves = await look(way_in, f"{place}/history")
+    missing = await look(way_in, f"{place}/versions/9.9.9")
+
+    assert (made[0], made[1]["created_by"], made[1]["metadata"]) == (201, "operate", {"a": 1})
+    assert tagged[1]["tags"] == ["production"]
+    assert taken[0] == 409
+    assert reverted[1]["version"] == "1.0.0"
+    assert [each["version"] for each in listed[1]] == ["1.1.1", "1.1.0", "1.0.0"]
+    assert [(move["by"], move["reason"]) for move in moves[1]][-1] == ("operate", "too short")
+    assert missing[0] == 404
+
+
+TRICKS = [
+    "/v1/prompts/%00.system/versions",
+    "/v1/prompts/a.b%00/versions",
+    "/v1/prompts/../versions",
+    "/v1/prompts/greeting.system/versions/%00",
+    "/v1/prompts/greeting.system/versions/%ff",
+    "/v1/prompts/greeting.system/history?tag=%00",
+    "/v1/rollouts/%00.a/decisions",
+    "/v1/rollouts/" + "a" * 5_000 + ".b/decisions",
+    "/v1/prompts//etc/passwd/versions",
+    "/v1/monitors/%00",
+]
+
+
+async def test_tricks_in_a_path_find_nothing(way_in: Entrance) -> None:
+    for path in TRICKS:
+        answer = await way_in.ask("GET", path)
+
+        assert answer.status_code in (404, 422), path
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_name_with_a_slash_is_a_name(way_in: Entrance) -> None:
+    await way_in.house.versions.create_version("team/a", "system", "Hi", tags=["production"])
+
+    found = await way_in.ask("GET", "/v1/prompts/team%2Fa.system/versions")
+    known = await way_in.ask("GET", "/v1/prompts")
+
+    assert [each["name"] for each in found.json()] == ["team/a"]
+    assert "team/a.system" in known.json()

@@ -1,0 +1,197 @@
+"""`rampart db`: databases of other releases refused and upgraded, what is old swept."""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+import cli
+from dev import Stack
+from domain import schema
+from domain.database import Database
+from domain.retention.manager import RetentionManager
+from embedded.ports import free_port
+from tests.finished import tell
+from tests.house import House
+
+PATIENCE_S = 30.0
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Rampart = Callable[..., Said]
+
+
+@pytest.fixture
+def rampart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Rampart:
+    """Run `rampart …` in this process, with a database of its own that is still empty."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAMPART_DATABASE_URL", f"sqlite:///{tmp_path}/rampart.db")
+
+    def run(*arguments: str) -> Said:
+        monkeypatch.setattr(sys, "argv", ["rampart", *arguments])
+        code = cli.main()
+        printed = capsys.readouterr()
+        return Said(code, printed.out, printed.err)
+
+    return run
+
+
+def at(folder: Path, revision: str) -> None:
+    """Make the tables of an earlier revision."""
+
+    async def make() -> None:
+        database = Database(f"sqlite:///{folder}/rampart.db")
+        async with database.administered() as connection:
+            await connection.run_sync(schema.migrate, revision)
+
+    asyncio.run(make())
+
+
+@pytest.mark.parametrize(
+    "words", [("worker",), ("version", "list"), ("start", "greeting.system", "1.1.0")]
+)
+def test_a_database_of_an_earlier_release_is_refused_in_one_line(
+    rampart: Rampart, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    at(tmp_path, "0002")
+
+    said = rampart(*words)
+
+    assert (said.code, said.out) == (2, "")
+    assert said.err.count("\n") == 1
+    assert f"is at revision 0002, this release needs {schema.HEAD}: run `rampart db" in said.err
+
+
+def test_an_embedded_stack_is_not_started_on_one(rampart: Rampart, tmp_path: Path) -> None:
+    at(tmp_path, "0002")
+
+    said = rampart("dev", "--port", str(free_port()))
+
+    assert said.code == 2
+    assert said.err.count("\n") == 1
+    assert "run `rampart db upgrade`" in said.err
+
+
+def test_it_is_upgraded_once(rampart: Rampart, tmp_path: Path) -> None:
+    at(tmp_path, "0001")
+
+    before, upgraded, again, after = (
+        rampart("db", words) for words in ("current", "upgrade", "upgrade", "current")
+    )
+
+    assert (before.code, upgraded.code, again.code, after.code) == (1, 0, 0, 0)
+    assert f"is at revision 0001, this release needs {schema.HEAD}" in before.out
+    assert f"from revision 0001 to revision {schema.HEAD}" in upgraded.out
+    assert f"is at revision {schema.HEAD} already" in again.out
+    assert rampart("version", "list").code == 0
+
+
+def test_an_empty_database_is_made(rampart: Rampart) -> None:
+    empty = rampart("db", "current", "--json")
+    made = rampart("db", "upgrade")
+
+    assert (empty.code, empty.json["revision"]) == (1, None)
+    assert made.out.startswith(f"made the tables of revision {schema.HEAD} in sqlite")
+
+
+def test_a_later_release_is_told_to_upgrade_rampart(rampart: Rampart, tmp_path: Path) -> None:
+    rampart("db", "upgrade")
+    asyncio.run(_mark(tmp_path, "0999"))
+
+    said = rampart("db", "upgrade")
+
+    assert (said.code, said.out) == (2, "")
+    assert "is at revision 0999, which is newer than this release" in said.err
+
+
+async def _mark(folder: Path, revision: str) -> None:
+    database = Database(f"sqlite:///{folder}/rampart.db")
+    async with database.administered() as connection:
+        await connection.execute(schema.KEPT.update().values(version_num=revision))
+
+
+@pytest.mark.parametrize("words", [("explain",), ("replay",), ("what-if", "--plan", "demo")])
+def test_a_rollout_whose_evidence_was_swept_says_so(
+    rampart: Rampart, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    async def roll_back_and_sweep() -> None:
+        database = Database(f"sqlite:///{tmp_path}/rampart.db")
+        house = House(database)
+        await house.furnish()
+        await tell(house, "by a person")
+        late = datetime.now(UTC) + timedelta(days=366)
+        await RetentionManager(database).sweep(now=late)
+        await database.dispose()
+
+    asyncio.run(roll_back_and_sweep())
+    verb, *options = words
+
+    said = rampart(verb, "greeting.system", *options)
+
+    assert (said.code, said.out) == (2, "")
+    assert "was deleted on" in said.err
+    assert "its journal is kept: see it with `rampart journal`" in said.err
+    assert "it is rude" in rampart("journal", "greeting.system").out
+
+
+@pytest_asyncio.fixture(scope="module")
+async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    async with Stack(tmp_path_factory.mktemp("stack"), port=free_port()) as running:
+        yield running
+
+
+@pytest.fixture
+def on_stack(rampart: Rampart, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Rampart:
+    for name, value in stack.variables().items():
+        monkeypatch.setenv(name, value)
+    return rampart
+
+
+def until(reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_the_worker_has_made_the_schedule_and_operators_change_it(on_stack: Rampart) -> None:
+    def retention(*words: str) -> Said:
+        return on_stack("db", "retention", *words)
+
+    until(lambda: retention().code == 0)
+    first = retention()
+    changed = retention("--events", "45d", "--evidence", "forever", "--now")
+    until(lambda: bool(retention("--json").json["last"]))
+    after = retention("--json")
+    refused = retention("--events", "30d")
+
+    assert first.out.startswith("kept: events 90d, users 90d, evidence 365d; counts and journals")
+    assert "next sweep: 20" in first.out
+    assert "kept: events 45d, users 90d, evidence for ever" in changed.out
+    assert after.json["plan"] == {"events": "45d", "users": "90d", "evidence": None}
+    assert after.json["last"] == {"events": 0, "observations": 0, "exposures": 0, "evidence": 0}
+    assert (refused.code, refused.out) == (2, "")
+    assert "events: must be at least 31d, got 30d" in refused.err
+    assert refused.err.endswith("or forever\n")

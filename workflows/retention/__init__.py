@@ -1,0 +1,1 @@
+"""The sweep that a schedule starts every day."""
