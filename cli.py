@@ -44,7 +44,7 @@ All commands: rampart --help\
 NEXT = """\
 In another terminal:
   rampart version create greeting.system --template "Hello" --tag production
-  rampart version create greeting.system --template "Hello, {user}"
+  rampart version create greeting.system --template "Hello, {{user}}"
   rampart start greeting.system 1.0.1 --plan demo
   rampart watch greeting.system\
 """

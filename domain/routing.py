@@ -169,6 +169,8 @@ class Router:
         except asyncio.CancelledError:
             await self.__aexit__()
             raise
+        if self._tasks[0].done():
+            await self.__aexit__()  # raises what it died of
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -195,8 +197,10 @@ class Router:
     async def _keep_fresh(self) -> None:
         while not self._left.is_set():
             self._woken.clear()
-            await self.refresh()
-            self._asked.set()
+            try:
+                await self.refresh()
+            finally:
+                self._asked.set()
             with suppress(TimeoutError):
                 poll = self._poll * (RELAXED if self._told else 1)
                 await asyncio.wait_for(self._woken.wait(), poll)

@@ -33,8 +33,8 @@ FLAG = f"{NAME}.{PROMPT_TYPE}"
 FIRST, HEALTHY, BROKEN = "1.0.0", "1.1.0", "1.2.0"
 HEALTH = {FIRST: 0.97, HEALTHY: 0.98, BROKEN: 0.60}
 TEMPLATES = {
-    FIRST: "You are a friendly assistant. Greet {user}.",
-    HEALTHY: "You are a friendly assistant. Greet {user} by name, in their language.",
+    FIRST: "You are a friendly assistant. Greet {{user}}.",
+    HEALTHY: "You are a friendly assistant. Greet {{user}} by name, in their language.",
     BROKEN: "Greet.",
 }
 STORIES = {HEALTHY: "greets people by name", BROKEN: "shorter, hence cheaper"}

@@ -315,3 +315,15 @@ async def test_a_router_can_be_left_at_any_moment(sqlite: Database) -> None:
     for pause in range(20):
         async with asyncio.timeout(10), Router(sqlite, poll=timedelta(0)):
             await asyncio.sleep(pause / 5000)
+
+
+class Mistaken(Router):
+    """Has a mistake in it, which is no outage."""
+
+    async def refresh(self) -> None:
+        raise ZeroDivisionError
+
+
+async def test_a_router_that_dies_at_its_start_says_of_what(sqlite: Database) -> None:
+    with pytest.raises(ZeroDivisionError):
+        await asyncio.wait_for(Mistaken(sqlite).__aenter__(), timeout=30)
