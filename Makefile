@@ -33,7 +33,7 @@ dev: $(STAMP) ## Temporal with its web UI, a database, a worker and a gateway, u
 	@$(VENV)/bin/rampart dev $(ARGS)
 
 test: $(STAMP) ## the test suite; one test: make test ARGS="-k name"
-	@$(RUN) pytest --numprocesses 3 --dist loadfile $(ARGS)
+	@$(RUN) pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: lint types test ## what a change must pass
 

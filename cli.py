@@ -23,6 +23,7 @@ from terminal.serving import gateway
 from terminal.simulating import simulate
 from terminal.steering import LOOK, OPERATE, rollouts
 from terminal.storage import storage
+from terminal.stream import stream
 from terminal.tokens import tokens
 
 if TYPE_CHECKING:  # heavy, so commands import it when they run: `rampart --help` is quick
@@ -153,6 +154,7 @@ def worker() -> None:
 
 app.command(rich_help_panel=RUN)(gateway)
 app.add_typer(storage, name="db", rich_help_panel=RUN)
+app.add_typer(stream, name="stream", rich_help_panel=RUN)
 app.add_typer(tokens, name="token", rich_help_panel=RUN)
 app.add_typer(rollouts)
 app.add_typer(hindsight)

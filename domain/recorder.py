@@ -61,7 +61,7 @@ class ExposureRecorder:
         self._told: set[Key] = set()
         self._due: dict[str, list[Exposure]] = {}
         self._careful = True
-        self._dropped = 0
+        self._dropped = self._recorded = 0
         self._flushing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._left = asyncio.Event()
@@ -70,6 +70,16 @@ class ExposureRecorder:
     def dropped(self) -> int:
         """How often somebody was not recorded: no room, an unstorable id, a deleted experiment."""
         return self._dropped
+
+    @property
+    def recorded(self) -> int:
+        """How many the database was told of."""
+        return self._recorded
+
+    @property
+    def waiting(self) -> int:
+        """How many it is to be told of."""
+        return len(self._noted) + len(self._others) + sum(map(len, self._due.values()))
 
     def note(self, assignment: Assignment, user_id: str) -> None:
         """Have the user recorded with what they were assigned, if an experiment did it.
@@ -98,7 +108,7 @@ class ExposureRecorder:
                 return sum([await self._record(experiment_id) for experiment_id in [*self._due]])
             finally:
                 entered = self._task is not None
-                self._careful = not entered or self._waiting() >= self._capacity
+                self._careful = not entered or self.waiting >= self._capacity
 
     async def __aenter__(self) -> Self:
         self._left.clear()
@@ -114,7 +124,7 @@ class ExposureRecorder:
         self._task = None
         with suppress(*OUTAGES):
             await self.flush()
-        self._dropped += self._waiting()
+        self._dropped += self.waiting
         for waiting in (self._noted, self._others, self._due):
             waiting.clear()
 
@@ -127,13 +137,10 @@ class ExposureRecorder:
 
     def _note_with_care(self, assignment: Assignment, user_id: str) -> None:
         """Note if there is room: also users of several experiments, or of two epochs at a time."""
-        if not _storable(user_id) or self._waiting() >= self._capacity:
+        if not _storable(user_id) or self.waiting >= self._capacity:
             self._dropped += 1
         elif self._noted.setdefault(user_id, assignment) is not assignment:
             self._others.setdefault(_key(assignment, user_id), assignment)
-
-    def _waiting(self) -> int:
-        return len(self._noted) + len(self._others) + sum(map(len, self._due.values()))
 
     def _collect(self) -> None:
         """Move who was noted, and not told before, to those due; threads may go on noting."""
@@ -163,6 +170,7 @@ class ExposureRecorder:
         while batch := exposures[:BATCH_LIMIT]:
             try:
                 new += await self._experiments.record_exposures(experiment_id, batch)
+                self._recorded += len(batch)
             except DomainError as error:  # the experiment was deleted since
                 logger.warning("%d exposures are not recorded: %s", len(batch), error)
                 self._dropped += len(batch)

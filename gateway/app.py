@@ -18,13 +18,13 @@ from starlette.types import ASGIApp
 from domain.errors import RampartError
 from domain.experiments import ABTestManager
 from domain.intake.intake import Intake
+from domain.recorder import ExposureRecorder
 from domain.rollouts import RolloutManager
 from domain.segments.audience import SegmentRouter
 from domain.tokens import Keyring, Role, TokenManager
 from domain.versions import VersionManager
 from gateway.document import complete
 from gateway.evaluation import FLAG, FLAGS, AllFlags, Evaluator, OneFlag
-from gateway.exposures import ExposureLog
 from gateway.front import Front
 from gateway.guard import Guard
 from gateway.health import Check, HealthRoutes, Measure
@@ -96,7 +96,9 @@ class Gateway:
         self._guard = Guard(services.keyring, rates, visitor=services.visitor)
         self._templates = Templates(services.versions)
         services.router.listen(self._templates.want)
-        self._exposures = ExposureLog(services.experiments, self.telemetry, limits=limits)
+        self._exposures = ExposureRecorder(
+            services.experiments, capacity=limits.exposures, every=limits.flush
+        )
         self._streams = Streams(services.router, self._guard, limits=limits)
         self._measure()
         front = self._front()
@@ -179,8 +181,11 @@ class Gateway:
         return EventSourceResponse(events, ping=0, send_timeout=30)
 
     def _measure(self) -> None:
-        services, gauge = self._services, self.telemetry.gauge
-        gauge("exposures_waiting", "Exposures to be recorded.", lambda: self._exposures.waiting)
+        services, exposures = self._services, self._exposures
+        gauge, total = self.telemetry.gauge, self.telemetry.total
+        total("exposures_recorded", "Told to the database.", lambda: exposures.recorded)
+        total("exposures_dropped", "Too many, or refused.", lambda: exposures.dropped)
+        gauge("exposures_waiting", "Exposures to be recorded.", lambda: exposures.waiting)
         gauge("streams_open", "Clients that follow changes.", lambda: self._streams.open)
         gauge("flags", "Flags that are known.", lambda: len(services.router.snapshots))
         gauge("routing_stale", "1 if epochs could not be read.", lambda: services.router.stale)

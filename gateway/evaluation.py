@@ -14,13 +14,13 @@ from msgspec import UNSET, Struct, UnsetType
 
 from domain import limits
 from domain.errors import Unavailable
+from domain.recorder import ExposureRecorder
 from domain.segments.audience import SegmentRouter
 from domain.snapshot import Assignment, Reason
 from domain.tokens import Role, Token
 from domain.wire import UNREADABLE
 from gateway.bodies import media_type, read, unsupported
 from gateway.exchange import JSON, Answer, Exchange
-from gateway.exposures import ExposureLog
 from gateway.guard import Guard
 from gateway.problems import Problem
 from gateway.streams import Streams
@@ -70,7 +70,7 @@ class Evaluator:
         self,
         router: SegmentRouter,
         templates: Templates,
-        exposures: ExposureLog,
+        exposures: ExposureRecorder,
         telemetry: Telemetry,
     ) -> None:
         self._router = router
@@ -94,7 +94,7 @@ class Evaluator:
             if self._router.stale and not self._router.snapshots:
                 raise Unavailable("no flag is known yet: the database cannot be asked")
             return None
-        self._exposures.note(user_id, assigned)
+        self._exposures.note(assigned, user_id)
         told = self._told.get((key, assigned))
         return told if told is not None else await self._tell(key, assigned)
 

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from domain.limits import ALLOWED
 from domain.snapshot import Reason
@@ -14,8 +16,18 @@ NO_EVENT = "event"  # it could not even be read as one
 STRANGE = "unknown"  # a field that events do not have
 
 
+class _Total(Collector):
+    """A count that somebody else keeps."""
+
+    def __init__(self, name: str, documentation: str, read: Callable[[], float]) -> None:
+        self._name, self._documentation, self._read = name, documentation, read
+
+    def collect(self) -> Iterable[Metric]:
+        yield CounterMetricFamily(self._name, self._documentation, value=self._read())
+
+
 class Telemetry:
-    """Counts requests, events, evaluations and exposures of this process."""
+    """Counts requests, events and evaluations of this process, and shows what others count."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -41,13 +53,6 @@ class Telemetry:
             registry=self.registry,
         )  # fmt: skip
         self._evaluations = {reason: evaluations.labels(reason.value) for reason in Reason}
-        self.exposures_recorded = Counter(
-            "rampart_exposures_recorded", "Exposures told to the database.", registry=self.registry
-        )
-        self.exposures_dropped = Counter(
-            "rampart_exposures_dropped", "Exposures not recorded: too many, or refused.",
-            registry=self.registry,
-        )  # fmt: skip
         self._known: dict[tuple[str, str, int], Counter] = {}
         self._timed: dict[str, Histogram] = {}
         self._shown: dict[str, Gauge] = {}
@@ -78,6 +83,10 @@ class Telemetry:
     def gauge(self, name: str, documentation: str, read: Callable[[], float]) -> None:
         """Show what `read` returns whenever somebody looks."""
         Gauge(f"rampart_{name}", documentation, registry=self.registry).set_function(read)
+
+    def total(self, name: str, documentation: str, read: Callable[[], float]) -> None:
+        """Show what `read` returns, which never falls, whenever somebody looks."""
+        self.registry.register(_Total(f"rampart_{name}", documentation, read))
 
     def show(self, name: str, value: float) -> None:
         """Show a figure until the next one of its name."""

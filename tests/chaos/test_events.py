@@ -1,6 +1,8 @@
 """Killed under load, each in turn: what was acknowledged is stored, and counted once."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from time import monotonic
@@ -10,12 +12,14 @@ import pytest_asyncio
 from redis.asyncio import Redis
 from sqlmodel import col, select
 
+from dev import Stack
 from domain import MetricsCollector, broker
 from domain.database import Database
 from domain.intake.direct import DirectIntake
 from domain.intake.stream import Stream
 from domain.intake.streaming import StreamIntake
 from domain.tables import EventRow
+from embedded.ports import free_port
 from tests.chaos.feeder import Feeder
 from tests.chaos.victims import Drains, GatewayProcess, PostgresServer
 from tests.redis_server import RedisServer
@@ -173,3 +177,33 @@ async def test_a_killed_gateway(
     assert await counted(database) == len(feeder.acknowledged)
     assert feeder.failures > 0
     assert codes == [0]
+
+
+async def test_a_killed_worker(
+    tmp_path: Path,
+    postgres_server: PostgresServer,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    redis = RedisServer(tmp_path / "redis")
+    redis.start()
+    monkeypatch.setenv("RAMPART_REDIS_URL", redis.url)
+    url = postgres_server.url
+    async with (
+        broker.connect(redis.url, timeout=10) as client,
+        Stack(tmp_path / "stack", port=free_port(), database_url=url) as stack,
+    ):
+        async with Feeder(intake(client, database).accept) as feeder:
+            for _ in range(KILLS):
+                await feeder.more(SOME)
+                os.kill(killed := stack.worker_pid, signal.SIGKILL)
+                async with asyncio.timeout(DEADLINE_S):
+                    while stack.worker_pid == killed:
+                        await asyncio.sleep(0.05)
+            await feeder.more(SOME)
+        await empty(client)
+    redis.kill()
+
+    assert await stored(database) == feeder.acknowledged.keys()
+    assert await counted(database) == len(feeder.acknowledged)
+    assert feeder.failures == 0

@@ -9,9 +9,6 @@ import pytest
 
 from domain.database import Database
 from domain.tokens import Role
-from gateway.exposures import ExposureLog
-from gateway.limits import Limits
-from gateway.telemetry import Telemetry
 from tests.gateway.entrance import Entrance, entrance
 from tests.house import USERS
 
@@ -64,6 +61,9 @@ async def test_users_are_split_as_the_snapshot_says_and_recorded_once(way_in: En
     assert given == {user: snapshot.evaluate(user).version for user in USERS[:300]}
     counts = way_in.house.experiments.get_exposure_counts
     await way_in.until(lambda: counts(experiment), dict(Counter(given.values())))
+    shown = (await way_in.ask("GET", "/metrics")).text
+    assert "rampart_exposures_recorded_total 300.0" in shown
+    assert "rampart_exposures_dropped_total 0.0" in shown
 
 
 async def test_all_flags_come_at_once_and_again_only_when_they_changed(way_in: Entrance) -> None:
@@ -223,29 +223,6 @@ async def test_without_a_database_from_the_beginning_nothing_is_said_to_be_unkno
     assert (answer.status_code, answer.json()["errorCode"]) == (503, "GENERAL")
     assert answer.headers["retry-after"]
     assert ready.status_code == 503
-
-
-async def test_exposures_wait_for_the_database_and_are_bounded(sqlite: Database) -> None:
-    async with entrance(sqlite) as way_in:
-        experiment = await way_in.split("1.0.0", "1.1.0")
-        snapshot = await way_in.house.routing.snapshot("greeting", "system")
-        assert snapshot
-        telemetry = Telemetry()
-        log = ExposureLog(way_in.house.experiments, telemetry, limits=Limits(exposures=10))
-        for user in USERS[:15]:
-            log.note(user, snapshot.evaluate(user))
-
-        async with way_in.outage():
-            await log.flush()
-        waiting = log.waiting
-        await log.flush()
-        log.note(USERS[0], snapshot.evaluate(USERS[0]))
-
-        counts = await way_in.house.experiments.get_exposure_counts(experiment)
-        assert (waiting, log.waiting, sum(counts.values())) == (10, 0, 10)
-        told = telemetry.exposition().decode()
-        assert "rampart_exposures_dropped_total 5.0" in told
-        assert "rampart_exposures_recorded_total 10.0" in told
 
 
 async def test_a_rollback_is_served_without_being_asked_for(way_in: Entrance) -> None:
