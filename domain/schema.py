@@ -29,7 +29,7 @@ from domain.errors import Conflict, WrongRevision
 if TYPE_CHECKING:
     from domain.database import Database
 
-HEAD = "0003"  # what this release needs: the latest of `migrations/versions`
+HEAD = "0004"  # what this release needs: the latest of `migrations/versions`
 UNNAMED = ""  # of tables made before 0.3, which kept no revision
 BEFORE = ("0002", "0001")  # what such tables may be: those of 0.2 and of 0.1
 LOCK = 0x72616D70  # "ramp": one process makes or changes the tables, the others wait

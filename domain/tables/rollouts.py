@@ -43,6 +43,8 @@ class RolloutRow(SQLModel, table=True):
     by: str = ""
     reason: str = ""
     swept_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  # evidence deleted
+    bundle_id: str | None = Field(default=None, index=True)  # the rollout that leads the bundle
+    lease_until: datetime | None = Field(default=None, sa_type=UtcDateTime)  # looked after so long
 
 
 class DecisionRow(SQLModel, table=True):
@@ -63,6 +65,7 @@ class DecisionRow(SQLModel, table=True):
     readings: list[dict[str, Any]] = Field(sa_type=JSON)
     by: str = ""
     reason: str
+    details: dict[str, Any] | None = Field(default=None, sa_type=JSON)  # what changed, if a plan did
 
 
 class EvidenceRow(SQLModel, table=True):

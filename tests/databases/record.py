@@ -2,7 +2,7 @@
 
 Run once per release that changes tables, by that release's own code, under its own name:
 
-    python -m tests.databases.record 0.3.0
+    python -m tests.databases.record 0.4.0
 
 Older files stay for ever: somebody may upgrade from there.
 """
@@ -51,6 +51,8 @@ async def tell(house: House) -> None:
     with suppress(ImportError):  # 0.1 has none
         await _try_out(house)
         await _segment(house)
+    with suppress(ImportError):  # nor has 0.2
+        await _let_in(house)
     live = await house.open(key="run-2")
     await house.rollouts.ramp(live.id, stage=1, epoch=live.epoch)
     await _come(house, "1.0.0", good=9, bad=1)
@@ -127,6 +129,11 @@ async def _try_out(house: House) -> None:
 async def _segment(house: House) -> None:
     manager = import_module("domain.segments.lanes").SegmentManager(house.database)
     await manager.define("greeting", "system", "premium", rule='plan == "premium"', by="ana")
+
+
+async def _let_in(house: House) -> None:
+    tokens = import_module("domain.tokens")
+    await tokens.TokenManager(house.database).create("ana", [tokens.Role.OPERATE], by="bo")
 
 
 async def _journal(house: House, rollout: Any) -> list[Any]:

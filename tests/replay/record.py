@@ -148,4 +148,4 @@ async def main(release: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "0.3.0"))
+    asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "0.4.0"))

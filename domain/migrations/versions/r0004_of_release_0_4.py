@@ -1,0 +1,17 @@
+"""What release 0.4 added: leases, bundles, and what a line of the journal rests on."""
+
+from alembic import op
+
+from domain.migrations.columns import documents, instants, texts
+
+revision = "0004"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    """Add what is new; nobody who is live has a lease yet, and the next check gives one."""
+    for column in (*texts("bundle_id", null=True), *instants("lease_until", null=True)):
+        op.add_column("rollout", column)
+    op.create_index("ix_rollout_bundle_id", "rollout", ["bundle_id"])
+    for column in documents("details", null=True):
+        op.add_column("decision", column)
