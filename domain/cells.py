@@ -120,8 +120,8 @@ def additions(
     """
     groups: defaultdict[tuple[str, str, int], list[Event]] = defaultdict(list)
     for event, span in counted:
-        place = (span.experiment_id, span.epoch) if span else ("", 0)
-        groups[event.version_id, *place].append(event)
+        id_, epoch = (span.experiment_id, span.epoch) if span else ("", 0)
+        groups[event.version_id, id_, epoch].append(event)
     added: dict[CellKey, Cell] = {}
     for (version_id, experiment_id, epoch), events in groups.items():
         names = {name for of_version, name in surplus if of_version == version_id}
@@ -233,7 +233,8 @@ def _of_group(events: Sequence[Event], *, surplus: AbstractSet[str]) -> dict[str
             if len(values) < len(events):
                 at = max(event.occurred_at for event in events if value_of(event) is not None)
             found[metric] = Cell.of(metric, values, last_at=at)
-    return found | _of_numbers(events, surplus=surplus)
+    told = [event for event in events if event.numbers]
+    return found | _of_numbers(told, surplus=surplus) if told else found
 
 
 def _of_numbers(events: Sequence[Event], *, surplus: AbstractSet[str]) -> dict[str, Cell]:

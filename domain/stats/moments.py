@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
+LONG = 64  # numbers; for fewer numpy costs more than it saves
 ROUNDING = 1e-12  # a spread of this share of the mean is arithmetic's, not the numbers'
 
 
@@ -28,7 +29,7 @@ class Moments:
         if not found:
             return cls()
         mean = math.fsum(found) / len(found)
-        m2 = math.fsum([(value - mean) ** 2 for value in found])
+        m2 = _spread(found, mean)
         return cls(len(found), mean, m2, min(found), max(found))
 
     @property
@@ -58,6 +59,15 @@ class Moments:
             min=min(m.min for m in (self, other) if m.min is not None),
             max=max(m.max for m in (self, other) if m.max is not None),
         )
+
+
+def _spread(values: list[float], mean: float) -> float:
+    """Return the sum of squared distances to the mean; of many numbers by numpy, pairwise."""
+    if len(values) < LONG:
+        return math.fsum([(value - mean) ** 2 for value in values])
+    import numpy as np
+
+    return float(np.square(np.asarray(values, dtype=float) - mean).sum())
 
 
 def difference_variance(a: Moments, b: Moments) -> float | None:

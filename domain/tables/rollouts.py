@@ -65,7 +65,7 @@ class DecisionRow(SQLModel, table=True):
     readings: list[dict[str, Any]] = Field(sa_type=JSON)
     by: str = ""
     reason: str
-    details: dict[str, Any] | None = Field(default=None, sa_type=JSON)  # what changed, if a plan did
+    details: dict[str, Any] | None = Field(default=None, sa_type=JSON)  # what changed
 
 
 class EvidenceRow(SQLModel, table=True):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.stats.histogram import CEILING, FLOOR, Histogram, Levels
+from domain.stats.histogram import CEILING, FLOOR, LONG, Histogram, Levels
 
 numbers = st.floats(min_value=-1e9, max_value=1e9)
 sizes = st.floats(min_value=FLOOR, max_value=CEILING)
@@ -45,6 +45,11 @@ def test_larger_numbers_are_in_no_lower_bucket(one: float, other: float) -> None
     low, high = sorted([one, other])
 
     assert Histogram.bucket(low) <= Histogram.bucket(high)
+
+
+@given(st.lists(numbers | st.just(0.0), min_size=LONG, max_size=LONG))
+def test_many_numbers_fall_into_the_bucket_of_each(values: list[float]) -> None:
+    assert list(Histogram.buckets(values)) == [Histogram.bucket(value) for value in values]
 
 
 def test_zero_and_what_is_next_to_it_are_zero() -> None:

@@ -60,6 +60,14 @@ def test_ten_million_ones_and_zeros_keep_an_exact_count() -> None:
     assert merged.variance == pytest.approx(0.997 * 0.003 * 1e7 / (1e7 - 1), rel=1e-9)
 
 
+def test_the_moments_of_many_numbers_are_exact_too() -> None:
+    values = [1e6 + 0.1 * number for number in range(1_000)]
+
+    found = Moments.of(values)
+
+    assert found.m2 == pytest.approx(exact_m2(values), rel=1e-9)
+
+
 @pytest.mark.parametrize("values", [[], [3.0]])
 def test_one_number_has_no_variance(values: list[float]) -> None:
     assert Moments.of(values).variance is None

@@ -80,7 +80,7 @@ async def made_by(release: str, database: Database) -> Answers:
                 await connection.execute(text("DROP TABLE alembic_version"))
         if revision not in schema.BEFORE:
             await connection.execute(text("DELETE FROM alembic_version"))
-            await connection.execute(text(f"INSERT INTO alembic_version VALUES ('{revision}')"))
+            await connection.execute(schema.KEPT.insert().values(version_num=revision))
         await connection.run_sync(_fill, kept["rows"])
     answers: Answers = kept["answers"]
     return answers
