@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid7
 
 from domain.evidence.looks import Evidence, Judged, Look
 from domain.judge import Verdict
-from domain.record import Decision, Kind
+from domain.record import Kind
 from domain.tables import DecisionRow, EvidenceRow, RolloutRow
 
 logger = logging.getLogger(__name__)
@@ -100,13 +100,14 @@ async def find(session: AsyncSession, row: RolloutRow, key: str) -> DecisionRow 
     return (await session.exec(query)).one_or_none()
 
 
-async def read(session: AsyncSession, rollout_id: str, *, limit: int) -> Sequence[Decision]:
-    """Return the latest lines, oldest first."""
+async def read(
+    session: AsyncSession, rollout_ids: Sequence[str], *, limit: int
+) -> Sequence[DecisionRow]:
+    """Return the latest lines of the rollouts, oldest first."""
     query = (
         select(DecisionRow)
-        .where(DecisionRow.rollout_id == rollout_id)
+        .where(col(DecisionRow.rollout_id).in_(rollout_ids))
         .order_by(col(DecisionRow.id).desc())
         .limit(limit)
     )
-    rows = (await session.exec(query)).all()
-    return [Decision.model_validate(row.model_dump()) for row in reversed(rows)]
+    return (await session.exec(query)).all()[::-1]

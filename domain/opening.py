@@ -7,6 +7,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from uuid_utils.compat import uuid7
 
 from domain import cells
+from domain.bundles.companions import flag_of
 from domain.errors import Conflict, InvalidValue, NotFound
 from domain.experiments import ABTestManager
 from domain.guardrail import BETTER
@@ -27,6 +28,7 @@ async def claim(
     experiments: ABTestManager,
     key: str,
     workflow_id: str,
+    salt: int,
 ) -> RolloutRow:
     """Give the candidate its first 0 %, remembering the exact state before.
 
@@ -44,16 +46,15 @@ async def claim(
         experiment_id=previous,
     )
     row = _row(request, before, arms=(baseline, candidate), key=key, workflow_id=workflow_id)
+    roles = ((baseline, "baseline"), (candidate, "candidate"))
     await experiments.create_experiment(
         request.name,
         request.prompt_type,
-        [
-            PromptVariant(baseline.version, 1, "baseline"),
-            PromptVariant(candidate.version, 1, "candidate"),
-        ],
+        [PromptVariant(arm.version, 1, role) for arm, role in roles],
         traffic_split={baseline.version: 1.0, candidate.version: 0.0},
         metadata={"rollout": row.id},
         experiment_id=row.experiment_id,
+        salt=salt,
         rollout_id=row.id,
     )
     row.epoch = (await session.get_one(ExperimentRow, row.experiment_id)).epoch
@@ -90,17 +91,14 @@ def _row(
     )
 
 
-def _prompt(request: RolloutRequest) -> str:
-    return f"{request.name}.{request.prompt_type}"
-
-
 async def _refuse_a_second(session: AsyncSession, request: RolloutRequest) -> None:
     """One rollout or experiment per prompt: two would spoil each other's evidence."""
     if live := await live_rollout(session, request.name, request.prompt_type):
         found = await session.get_one(RolloutRow, live)
         raise Conflict(
-            f"a rollout of {_prompt(request)} is live already: {found.id}, stage {found.stage}"
-            f" at {found.percent:g} %; wait for it, or roll it back first"
+            f"a rollout of {flag_of(request)} is live already: {found.id}, stage {found.stage}"
+            f" at {found.percent:g} %{await _led(session, found)};"
+            " wait for it, or roll it back first"
         )
     running = select(ExperimentRow).where(
         ExperimentRow.name == request.name,
@@ -109,9 +107,17 @@ async def _refuse_a_second(session: AsyncSession, request: RolloutRequest) -> No
     )
     if other := (await session.exec(running)).first():
         raise Conflict(
-            f"experiment {other.id} on {_prompt(request)} is {other.status}:"
+            f"experiment {other.id} on {flag_of(request)} is {other.status}:"
             " complete or stop it before a rollout"
         )
+
+
+async def _led(session: AsyncSession, row: RolloutRow) -> str:
+    """Name the bundle that a live rollout goes along with; nothing if it does not."""
+    if row.bundle_id in (None, row.id):
+        return ""
+    leader = await session.get_one(RolloutRow, row.bundle_id)
+    return f", part of the bundle led by {flag_of(leader)}"
 
 
 async def _refuse_unknown_metrics(
@@ -124,7 +130,8 @@ async def _refuse_unknown_metrics(
         if guardrail.metric not in known:
             raise InvalidValue(
                 f"plan.guardrails.{number}.metric {guardrail.metric!r} was never reported for"
-                f" {baseline.version}, the version in production: known are {', '.join(known)}"
+                f" {flag_of(request)} {baseline.version}, the version in production:"
+                f" known are {', '.join(known)}"
             )
 
 
@@ -132,7 +139,7 @@ async def _production(session: AsyncSession, request: RolloutRequest) -> Version
     found = await holder(session, request.name, request.prompt_type)
     if found is None:
         raise NotFound(
-            f"{_prompt(request)} has no production version: there is nothing to roll out over,"
+            f"{flag_of(request)} has no production version: there is nothing to roll out over,"
             " or back to; tag one `production` first"
         )
     return await session.get_one(VersionRow, found)
@@ -146,14 +153,14 @@ async def _candidate(
     found = versions.get(request.candidate)
     if found is None:
         raise NotFound(
-            f"candidate {request.candidate!r} of {_prompt(request)} does not exist:"
+            f"candidate {request.candidate!r} of {flag_of(request)} does not exist:"
             f" known are {', '.join(sorted(versions)[:10])}"
         )
     if found.id == baseline.id:
-        raise Conflict(f"candidate {found.version} of {_prompt(request)} is in production already")
+        raise Conflict(f"candidate {found.version} of {flag_of(request)} is in production already")
     if found.status not in SERVABLE:
         raise Conflict(
-            f"candidate {found.version} of {_prompt(request)} is {found.status}:"
+            f"candidate {found.version} of {flag_of(request)} is {found.status}:"
             " only an active version can be rolled out"
         )
     return found

@@ -13,6 +13,7 @@ from pydantic import (
     model_validator,
 )
 
+from domain.bundles.companions import Companions, refuse_repeated
 from domain.duration import Duration, Tick, spell
 from domain.errors import InvalidPlan
 from domain.guardrail import Guardrail, GuardrailKind, Level
@@ -203,6 +204,7 @@ class RolloutRequest(Value):
         candidate: The version to roll out, `x.y.z`.
         plan: A preset's name or a whole plan.
         by: Who asks. reason: And why.
+        companions: Other prompts that go along: one ramp, one verdict, all or nothing; at most 20.
     """
 
     name: Label
@@ -211,6 +213,12 @@ class RolloutRequest(Value):
     plan: RolloutPlan
     by: str = Field(default="", max_length=200)
     reason: str = Field(default="", max_length=2000)
+    companions: Companions = ()
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        refuse_repeated(self, self.companions)
+        return self
 
     @field_validator("plan", mode="before")
     @classmethod

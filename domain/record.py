@@ -6,6 +6,7 @@ Pure values; workflow histories hold them as JSON, so every new field needs a de
 from datetime import datetime
 from enum import StrEnum
 
+from domain.bundles.verdicts import parted
 from domain.judge import Action, Reading
 from domain.plan import RolloutPlan
 from domain.value import Frozen
@@ -46,6 +47,19 @@ class Before(Frozen):
     experiment_id: str | None = None
 
 
+class Member(Frozen):
+    """One prompt of a bundle, and what is to replace what on it."""
+
+    rollout_id: str
+    prompt: str
+    baseline: str
+    candidate: str
+
+    def __str__(self) -> str:
+        """Say it as all our pages do."""
+        return f"{self.prompt} {self.baseline} → {self.candidate}"
+
+
 class Rollout(Frozen):
     """One attempt to replace a prompt's production version.
 
@@ -54,6 +68,8 @@ class Rollout(Frozen):
         epoch: The routing epoch it wrote last; a writer that holds an older one is refused.
         stage: Counted from 1; 0 before the first ramp.
         percent: What the stage says; while the last stage is watched, a holdback is kept from it.
+        bundle_id: The rollout that leads the bundle, this one perhaps; None when it is alone.
+        bundle: All that stand and fall together, the leader first; empty when it is alone.
     """
 
     id: str
@@ -75,11 +91,23 @@ class Rollout(Frozen):
     concluded_at: datetime | None = None
     by: str = ""
     reason: str = ""
+    bundle_id: str | None = None
+    bundle: tuple[Member, ...] = ()
 
     @property
     def prompt(self) -> str:
         """The flag key, `<name>.<prompt_type>`."""
         return f"{self.name}.{self.prompt_type}"
+
+    @property
+    def companions(self) -> tuple[Member, ...]:
+        """Whoever else is in the bundle."""
+        return tuple(each for each in self.bundle if each.rollout_id != self.id)
+
+    @property
+    def judged_by(self) -> RolloutPlan:
+        """The plan with this prompt's part of alpha."""
+        return parted(self.plan, among=max(1, len(self.bundle)))
 
 
 class Decision(Frozen):

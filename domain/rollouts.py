@@ -1,29 +1,26 @@
 """RolloutManager: what a rollout may do, each method one transaction.
 
 Every method may be repeated: the journal's key of a step says whether it has been taken already.
+The id of any member of a bundle means the whole of it, all or nothing.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from domain import journal, restoration
-from domain.allocations import conclude
+from domain import journal, restoration, steps
+from domain.bundles import journals, members
+from domain.bundles.opening import claim
 from domain.database import Database, default_database
-from domain.errors import Conflict, NotFound
-from domain.evidence import checks
+from domain.errors import NotFound
 from domain.evidence.looks import Judged
 from domain.experiments import ABTestManager
 from domain.judge import Verdict
-from domain.opening import claim
-from domain.plan import RolloutPlan, RolloutRequest
-from domain.prompts import ExperimentStatus, VersionStatus
-from domain.record import Decision, Kind, Rollout, RolloutStatus
-from domain.routing import PRODUCTION_TAG
-from domain.tables import RolloutRow, VersionRow
-from domain.tags import move_tag
+from domain.plan import RolloutRequest
+from domain.record import Decision, Kind, Rollout
+from domain.tables import RolloutRow
 
 
 class RolloutManager:
@@ -34,31 +31,31 @@ class RolloutManager:
         self._experiments = ABTestManager(self._database)
 
     async def open(self, request: RolloutRequest, *, key: str, workflow_id: str = "") -> Rollout:
-        """Take the prompt, remember the exact state before, give the candidate its first 0 %.
+        """Take the prompts, remember the exact state before, give the candidates their first 0 %.
 
-        Idempotent by `key`.
+        Idempotent by `key`. Returned is the rollout of the prompt that leads.
 
         Raises:
-            NotFound: The prompt has no production version, or no such candidate.
+            NotFound: A prompt has no production version, or no such candidate.
             InvalidValue: A guardrail watches a number that production never reported.
-            Conflict: Another rollout or experiment is live on the prompt, or the candidate is the
+            Conflict: Another rollout or experiment is live on a prompt, or the candidate is the
                 version in production, a draft, deprecated or archived.
         """
         async with self._database.transaction() as session:
             query = select(RolloutRow).where(RolloutRow.key == key)
-            row = (await session.exec(query)).one_or_none()
-            if row is None:
-                row = await claim(
+            leader = (await session.exec(query)).one_or_none()
+            if leader is None:
+                taken = await claim(
                     session,
                     request,
                     experiments=self._experiments,
                     key=key,
                     workflow_id=workflow_id,
                 )
-                said = f"{request.candidate} is to replace production by plan {request.plan.name}"
-                why = _because(said, request.reason)
-                journal.write(session, row, key="open", kind=Kind.OPENED, by=row.by, reason=why)
-            return await _rollout(session, row)
+                for row in taken.rows:
+                    await steps.opened(session, row)
+                leader = taken.asked
+            return await members.recorded(session, leader)
 
     async def ramp(
         self, rollout_id: str, *, stage: int, epoch: int, by: str = "", reason: str = ""
@@ -71,23 +68,18 @@ class RolloutManager:
             Conflict: The rollout is concluded.
         """
         async with self._database.transaction() as session:
-            row = await _locked(session, rollout_id)
-            if await journal.find(session, row, f"ramp:{stage}"):
-                return row.epoch
-            _refuse_unless_live(row, "ramp")
-            plan = RolloutPlan.model_validate(row.plan)
-            share = plan.share_at(stage) / 100
-            baseline, candidate = await _arms(session, row)
-            row.epoch = await self._experiments.reallocate(
-                row.experiment_id,
-                {baseline.version: 1 - share, candidate.version: share},
-                held=epoch,
-            )
-            row.stage, row.percent = stage, plan.stages[stage - 1].percent
-            said = f"{plan.share_at(stage):g} % of users get {candidate.version}"
-            why = _because(f"{said} (stage {stage} of {len(plan.stages)})", reason)
-            journal.write(session, row, key=f"ramp:{stage}", kind=Kind.RAMPED, by=by, reason=why)
-            return row.epoch
+            bundle = await members.locked(session, rollout_id)
+            for row, held in bundle.holding(epoch):
+                await steps.ramp(
+                    session,
+                    row,
+                    experiments=self._experiments,
+                    stage=stage,
+                    epoch=held,
+                    by=by,
+                    reason=reason,
+                )
+            return bundle.asked.epoch
 
     async def check(
         self, rollout_id: str, *, number: int, baked: timedelta = timedelta(0)
@@ -102,13 +94,13 @@ class RolloutManager:
             Conflict: The rollout is concluded.
         """
         async with self._database.transaction() as session:
-            row = await _locked(session, rollout_id)
-            if taken := await journal.find(session, row, f"check:{number}"):
-                return journal.verdict_of(taken)
-            _refuse_unless_live(row, "check")
-            judged = await checks.judge(session, row, number=number, baked=baked)
-            await journal.write_verdict(session, row, number=number, judged=judged)
-            return judged.verdict
+            bundle = await members.locked(session, rollout_id)
+            return bundle.judged(
+                {
+                    row.id: await steps.check(session, row, number=number, baked=baked)
+                    for row in bundle.rows
+                }
+            )
 
     async def promote(self, rollout_id: str, *, epoch: int, by: str = "", reason: str = "") -> int:
         """Move the production tag and status to the candidate; return the new epoch.
@@ -119,21 +111,10 @@ class RolloutManager:
             Conflict: The rollout is concluded.
         """
         async with self._database.transaction() as session:
-            row = await _locked(session, rollout_id)
-            if await journal.find(session, row, "promote"):
-                return row.epoch
-            _refuse_unless_live(row, "promote")
-            baseline, candidate = await _arms(session, row)
-            row.epoch = await move_tag(
-                session, candidate, PRODUCTION_TAG, held=epoch, by=by, reason=f"rollout {row.id}"
-            )
-            candidate.status = VersionStatus.PRODUCTION
-            if baseline.status == VersionStatus.PRODUCTION:
-                baseline.status = VersionStatus.ACTIVE
-            session.add_all([row, baseline, candidate])
-            why = _because(f"{candidate.version} is in production", reason)
-            journal.write(session, row, key="promote", kind=Kind.PROMOTED, by=by, reason=why)
-            return row.epoch
+            bundle = await members.locked(session, rollout_id)
+            for row, held in bundle.holding(epoch):
+                await steps.promote(session, row, epoch=held, by=by, reason=reason)
+            return bundle.asked.epoch
 
     async def complete(self, rollout_id: str) -> None:
         """End well: everybody gets the candidate, the baseline is deprecated.
@@ -143,21 +124,8 @@ class RolloutManager:
             Conflict: The rollout is not promoted yet, or was rolled back.
         """
         async with self._database.transaction() as session:
-            row = await _locked(session, rollout_id)
-            if await journal.find(session, row, "complete"):
-                return
-            _refuse_unless_live(row, "complete")
-            if not await journal.find(session, row, "promote"):
-                raise Conflict(f"rollout {row.id!r} is not promoted yet, cannot complete")
-            baseline, candidate = await _arms(session, row)
-            row.epoch = await conclude(
-                session, row.experiment_id, ExperimentStatus.COMPLETED, winner=candidate.version
-            )
-            baseline.status = VersionStatus.DEPRECATED
-            session.add(baseline)
-            _conclude(row, RolloutStatus.PROMOTED)
-            why = f"{candidate.version} serves everybody; {baseline.version} is deprecated"
-            journal.write(session, row, key="complete", kind=Kind.COMPLETED, reason=why)
+            for row in (await members.locked(session, rollout_id)).rows:
+                await steps.complete(session, row)
 
     async def roll_back(self, rollout_id: str, *, reason: str, by: str = "") -> None:
         """Restore the exact state before the rollout, traffic first, now and for good.
@@ -171,16 +139,8 @@ class RolloutManager:
             RollbackIncomplete: What was read back differs; nothing was written; try again.
         """
         async with self._database.transaction() as session:
-            row = await _locked(session, rollout_id)
-            if row.status == RolloutStatus.ROLLED_BACK:
-                return
-            row.epoch = await restoration.restore(session, row, by=by, reason=reason)
-            row.percent = 0.0
-            _conclude(row, RolloutStatus.ROLLED_BACK)
-            journal.write(
-                session, row, key="roll_back", kind=Kind.ROLLED_BACK, by=by, reason=reason
-            )
-            await restoration.prove(session, row)
+            for row in (await members.locked(session, rollout_id)).rows:
+                await steps.roll_back(session, row, by=by, reason=reason)
 
     async def differences(self, rollout_id: str) -> list[str]:
         """Read back what a rollback restored; return what differs from the state before, if any.
@@ -189,7 +149,12 @@ class RolloutManager:
             NotFound: There is no such rollout.
         """
         async with self._database.reading() as session:
-            return await restoration.differences(session, await _found(session, rollout_id))
+            bundle = await members.found(session, rollout_id)
+            return [
+                bundle.name(row, what)
+                for row in bundle.rows
+                for what in await restoration.differences(session, row)
+            ]
 
     async def note(self, rollout_id: str, *, key: str, kind: Kind, by: str, reason: str) -> None:
         """Journal what a person asked for. Idempotent by `key`.
@@ -198,9 +163,9 @@ class RolloutManager:
             NotFound: There is no such rollout.
         """
         async with self._database.transaction() as session:
-            row = await _locked(session, rollout_id)
-            if not await journal.find(session, row, key):
-                journal.write(session, row, key=key, kind=kind, by=by, reason=reason)
+            for row in (await members.locked(session, rollout_id)).rows:
+                if not await journal.find(session, row, key):
+                    journal.write(session, row, key=key, kind=kind, by=by, reason=reason)
 
     async def get(self, rollout_id: str) -> Rollout:
         """Return the rollout.
@@ -209,7 +174,14 @@ class RolloutManager:
             NotFound: There is no such rollout.
         """
         async with self._database.reading() as session:
-            return await _rollout(session, await _found(session, rollout_id))
+            return await members.recorded(session, await _row(session, rollout_id))
+
+    async def leader(self, name: str, prompt_type: str) -> Rollout | None:
+        """Return who leads the bundle that the prompt's latest rollout went along with, if any."""
+        for latest in await self.list(name, prompt_type, limit=1):
+            if latest.bundle_id not in (None, latest.id):
+                return await self.get(latest.bundle_id)
+        return None
 
     async def list(
         self, name: str | None = None, prompt_type: str | None = None, *, limit: int = 100
@@ -221,12 +193,13 @@ class RolloutManager:
         if prompt_type is not None:
             query = query.where(RolloutRow.prompt_type == prompt_type)
         async with self._database.reading() as session:
-            return [await _rollout(session, row) for row in await session.exec(query)]
+            rows = (await session.exec(query)).all()
+            return [await members.recorded(session, row) for row in rows]
 
     async def decisions(self, rollout_id: str, *, limit: int = 1000) -> Sequence[Decision]:
-        """Return the latest lines of the journal, oldest first."""
+        """Return the latest lines of the journal, oldest first; of a bundle, of all as one."""
         async with self._database.reading() as session:
-            return await journal.read(session, rollout_id, limit=limit)
+            return await journals.read(session, rollout_id, limit=limit)
 
     async def checks(self, rollout_id: str) -> Sequence[Judged]:
         """Return every check with all that it rested on, oldest first.
@@ -235,7 +208,7 @@ class RolloutManager:
             NotFound: There is no such rollout, or retention deleted what its checks rested on.
         """
         async with self._database.reading() as session:
-            if gone_at := (await _found(session, rollout_id)).swept_at:
+            if gone_at := (await _row(session, rollout_id)).swept_at:
                 raise NotFound(
                     f"the evidence of rollout {rollout_id} was deleted on {gone_at:%Y-%m-%d}, as"
                     " retention says; its journal is kept: see it with `rampart journal`"
@@ -243,39 +216,5 @@ class RolloutManager:
             return await journal.judged(session, rollout_id)
 
 
-async def _locked(session: AsyncSession, rollout_id: str) -> RolloutRow:
-    """Return the row, locked, so that two writers of one rollout follow one another."""
-    return await _found(session, rollout_id, lock=True)
-
-
-async def _found(session: AsyncSession, rollout_id: str, *, lock: bool = False) -> RolloutRow:
-    query = select(RolloutRow).where(RolloutRow.id == rollout_id)
-    row = (await session.exec(query.with_for_update() if lock else query)).one_or_none()
-    if row is None:
-        raise NotFound(f"no rollout {rollout_id!r}")
-    return row
-
-
-async def _arms(session: AsyncSession, row: RolloutRow) -> tuple[VersionRow, VersionRow]:
-    """Return baseline and candidate."""
-    baseline = await session.get_one(VersionRow, row.baseline_id)
-    return baseline, await session.get_one(VersionRow, row.candidate_id)
-
-
-async def _rollout(session: AsyncSession, row: RolloutRow) -> Rollout:
-    baseline, candidate = await _arms(session, row)
-    versions = {"baseline": baseline.version, "candidate": candidate.version}
-    return Rollout.model_validate(row.model_dump() | versions)
-
-
-def _because(said: str, reason: str) -> str:
-    return f"{said}: {reason}" if reason else said
-
-
-def _refuse_unless_live(row: RolloutRow, verb: str) -> None:
-    if row.status != RolloutStatus.LIVE:
-        raise Conflict(f"rollout {row.id!r} is {row.status}, cannot {verb}")
-
-
-def _conclude(row: RolloutRow, status: RolloutStatus) -> None:
-    row.status, row.concluded_at = status.value, datetime.now(UTC)
+async def _row(session: AsyncSession, rollout_id: str) -> RolloutRow:
+    return (await members.found(session, rollout_id)).asked

@@ -15,6 +15,7 @@ from terminal.steering import LOOK
 
 if TYPE_CHECKING:  # heavy, so commands import it when they run: `rampart --help` is quick
     from domain.evidence.looks import Judged
+    from domain.plan import RolloutPlan
     from domain.record import Rollout
     from domain.rollouts import RolloutManager
 
@@ -43,6 +44,10 @@ class Case:
     checks: "Sequence[Judged]"
     blank: int
 
+    def judging(self, other: "RolloutPlan") -> "RolloutPlan":
+        """Return another plan as it would have judged this rollout: in a bundle, in part."""
+        return self.rollout.model_copy(update={"plan": other}).judged_by
+
 
 @hindsight.command(rich_help_panel=LOOK)
 def explain(rollout: Which, *, as_json: AsJson = False) -> None:
@@ -50,7 +55,7 @@ def explain(rollout: Which, *, as_json: AsJson = False) -> None:
     from domain.hindsight.explanation import explain
 
     case = _judged(rollout)
-    grounds = explain(case.rollout.plan, case.checks[-1])
+    grounds = explain(case.rollout.judged_by, case.checks[-1])
     if as_json:
         say_json(_headed(case) | grounds.model_dump(mode="json"))
         return
@@ -66,7 +71,7 @@ def replay(rollout: Which, *, as_json: AsJson = False) -> None:
     from domain.hindsight.replay import replay
 
     case = carry_out(_case(rollout))
-    found = replay(case.rollout.plan, case.checks)
+    found = replay(case.rollout.judged_by, case.checks)
     if as_json:
         counted = {"method": METHOD, "checks": len(case.checks), "without_evidence": case.blank}
         told = [difference.model_dump(mode="json") for difference in found]
@@ -92,7 +97,7 @@ def what_if(
 
     other = read_plan(plan)
     case = _judged(rollout)
-    found = what_if(case.rollout.plan, other, case.checks)
+    found = what_if(case.rollout.judged_by, case.judging(other), case.checks)
     if as_json:
         names = {"plan": case.rollout.plan.name, "other_plan": other.name}
         say_json(_headed(case) | names | found.model_dump(mode="json"))

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain import journal
+from domain.bundles.members import size
+from domain.bundles.verdicts import parted
 from domain.evidence.looks import METHOD, Judged
 from domain.evidence.sight import Comparison, see
 from domain.evidence.weighing import weigh
@@ -15,7 +17,8 @@ from domain.tables import ExperimentRow, RolloutRow, VersionRow
 
 async def judge(session: AsyncSession, row: RolloutRow, *, number: int, baked: timedelta) -> Judged:
     """Look, and weigh what is seen; in a thread, because the arithmetic may take milliseconds."""
-    plan, evidence = RolloutPlan.model_validate(row.plan), await journal.latest(session, row)
+    whole, evidence = RolloutPlan.model_validate(row.plan), await journal.latest(session, row)
+    plan = parted(whole, among=await size(session, row))
     policy, now = plan.policy_at(row.stage), datetime.now(UTC)
     look = await see(
         session,

@@ -46,6 +46,8 @@ EXCEPTIONS = {"domain/database.py": {"settings"}}  # for the default database
 
 PURE = (
     "assignment.py",
+    "bundles/companions.py",
+    "bundles/verdicts.py",
     "duration.py",
     "errors.py",
     "evidence/looks.py",

@@ -1,0 +1,1 @@
+"""Several prompts as one rollout: one ramp, one verdict, all or nothing."""
