@@ -20,7 +20,7 @@ from uvicorn.supervisors import Multiprocess
 from control.connection import Unreachable, connect
 from control.experiments import ExperimentControl
 from control.monitors import MonitorControl
-from control.rollouts import Control
+from control.rollouts import Control, Leader
 from control.segments import RingsControl
 from domain import broker
 from domain.broadcast.publisher import Publisher
@@ -74,8 +74,9 @@ class Options:
 class Temporal:
     """The verbs of control; connects when they are first needed."""
 
-    def __init__(self, task_queue: str) -> None:
+    def __init__(self, task_queue: str, *, leader: Leader) -> None:
         self._task_queue = task_queue
+        self._leader = leader
         self._client: Client | None = None
         self._failure: Unreachable | None = None
         self._failed_at = 0.0
@@ -83,7 +84,8 @@ class Temporal:
 
     async def rollouts(self) -> Control:
         """Return the verbs for rollouts."""
-        return Control(await self._connected(), task_queue=self._task_queue)
+        client = await self._connected()
+        return Control(client, task_queue=self._task_queue, leader=self._leader)
 
     async def experiments(self) -> ExperimentControl:
         """Return the verbs for experiments."""
@@ -167,7 +169,7 @@ def build(settings: Settings, options: Options) -> Gateway:
         InvalidValue: The settings name no database, or no Redis, there could be.
     """
     database = Database(settings.database_url)
-    tokens = TokenManager(database)
+    tokens, rollouts = TokenManager(database), RolloutManager(database)
     updates = updates_of(database, redis_url=settings.redis_url)
     router = SegmentRouter(database, updates=updates)
     intakes = Intakes(database, redis_url=settings.redis_url)
@@ -175,10 +177,10 @@ def build(settings: Settings, options: Options) -> Gateway:
         Services(
             router=router,
             intake=intakes.intake,
-            operators=Temporal(settings.task_queue),
+            operators=Temporal(settings.task_queue, leader=rollouts.leader),
             versions=VersionManager(database),
             experiments=ABTestManager(database),
-            rollouts=RolloutManager(database),
+            rollouts=rollouts,
             tokens=tokens,
             keyring=None if options.open else Keyring(tokens),
             visitor=settings.operator,

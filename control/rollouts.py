@@ -4,6 +4,7 @@ Every verb is an update that answers; a refusal is a `Refused` with one sentence
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -33,6 +34,7 @@ from control.connection import (
     unreachable,
 )
 from domain.plan import RolloutRequest
+from domain.record import Rollout
 from workflows.commands import Command, Verb
 from workflows.messages import Answer
 from workflows.progress import Outcome, Progress
@@ -42,6 +44,7 @@ from workflows.state import Phase
 __all__ = ["Control", "Description", "Verb", "workflow_id"]
 
 Handle = WorkflowHandle[RolloutWorkflow, Outcome]
+Leader = Callable[[str, str], Awaitable[Rollout | None]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,12 +76,21 @@ def workflow_id(name: str, prompt_type: str) -> str:
     return f"rollout/{name}.{prompt_type}"
 
 
-class Control:
-    """The verbs. `name` and `prompt_type` name the prompt whose live rollout is meant."""
+async def _nobody(_name: str, _prompt_type: str) -> Rollout | None:
+    return None
 
-    def __init__(self, client: Client, *, task_queue: str) -> None:
+
+class Control:
+    """The verbs. `name` and `prompt_type` name the prompt whose live rollout is meant.
+
+    `leader` tells who leads the bundle that a prompt goes along with: Temporal knows the leader's
+    name alone. It is asked last, when nothing runs under the prompt's own name.
+    """
+
+    def __init__(self, client: Client, *, task_queue: str, leader: Leader = _nobody) -> None:
         self._client = client
         self._task_queue = task_queue
+        self._leader = leader
 
     async def start(self, request: RolloutRequest) -> Description:
         """Start a rollout and wait until it is open; without a live worker, until patience ends.
@@ -96,7 +108,7 @@ class Control:
                 task_queue=self._task_queue,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                static_summary=f"{prompt} → {request.candidate} by plan {request.plan.name}",
+                static_summary=_summary(request),
                 static_details=request.reason or None,
             )
         except WorkflowAlreadyStartedError as error:
@@ -162,21 +174,30 @@ class Control:
         raise NoRollout(f"no live rollout of {name}.{prompt_type}: {last}")
 
     async def _find(self, name: str, prompt_type: str) -> tuple[Handle, bool]:
-        """Find it, and whether it is live: under our id, else by attribute: people choose ids."""
+        """Find it, and whether it is live.
+
+        Under our id, else by attribute, as people choose ids; else that of the bundle's leader.
+        """
         prompt = f"{name}.{prompt_type}"
         ours: Handle = self._client.get_workflow_handle_for(
             RolloutWorkflow.run, workflow_id(name, prompt_type)
         )
+        began = None
         try:
-            if (await ours.describe()).status is WorkflowExecutionStatus.RUNNING:
+            known = await ours.describe()
+            if known.status is WorkflowExecutionStatus.RUNNING:
                 return ours, True
-            found = await self._search(prompt)
-            return (found, True) if found else (ours, False)
+            began = known.start_time
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise unreachable(error) from error
         if found := await self._search(prompt):
             return found, True
+        leader = await self._leader(name, prompt_type)
+        if leader and _is_later(leader, began):
+            return await self._find(leader.name, leader.prompt_type)
+        if began is not None:
+            return ours, False
         raise NoRollout(f"no rollout of {prompt} is known: start one with `rampart start`")
 
     async def _search(self, prompt: str) -> Handle | None:
@@ -222,6 +243,19 @@ async def _described(item: WorkflowExecution, **more: Any) -> Description:
         **await facts(item),
         **more,
     )
+
+
+def _is_later(leader: Rollout, began: datetime | None) -> bool:
+    """Say whether a bundle is what a prompt did last; `began` is when its own workflow did."""
+    return began is None or leader.concluded_at is None or leader.concluded_at > began
+
+
+def _summary(request: RolloutRequest) -> str:
+    """Return the one line in Temporal's UI, which may not be long."""
+    along = len(request.companions)
+    more = f" and {along} more" if along else ""
+    change = f"{request.name}.{request.prompt_type} → {request.candidate}"
+    return f"{change}{more} by plan {request.plan.name}"
 
 
 def _where(found: Description) -> str:

@@ -177,10 +177,15 @@ class RolloutManager:
             return await members.recorded(session, await _row(session, rollout_id))
 
     async def leader(self, name: str, prompt_type: str) -> Rollout | None:
-        """Return who leads the bundle that the prompt's latest rollout went along with, if any."""
+        """Return who leads the bundle that the prompt's latest rollout goes along with, if any.
+
+        Nobody, if that is over and the leader's prompt has had another rollout since.
+        """
         for latest in await self.list(name, prompt_type, limit=1):
             if latest.bundle_id not in (None, latest.id):
-                return await self.get(latest.bundle_id)
+                leader = await self.get(latest.bundle_id)
+                (newest,) = await self.list(leader.name, leader.prompt_type, limit=1)
+                return leader if newest.id == leader.id else None
         return None
 
     async def list(

@@ -11,7 +11,7 @@ from control.connection import NoRollout, Unreachable, connect
 from control.rollouts import Control, Description
 from domain.database import Database
 from domain.plan import RolloutRequest
-from domain.record import Decision, RolloutStatus
+from domain.record import Decision, Rollout, RolloutStatus
 from domain.rollouts import RolloutManager
 from domain.versions import VersionManager
 from settings import UI_OFFSET, Settings
@@ -49,7 +49,7 @@ async def at_desk() -> AsyncIterator[Desk]:
         try:
             yield Desk(
                 settings=settings,
-                control=Control(client, task_queue=queue),
+                control=Control(client, task_queue=queue, leader=RolloutManager(database).leader),
                 database=database,
                 viewer=Viewer(client, database, queue=queue, ui=ui),
                 ui=ui,
@@ -87,12 +87,12 @@ async def start(request: RolloutRequest) -> Picture:
 
 
 async def order(verb: Verb, name: str, prompt_type: str, *, reason: str, by: str) -> str:
-    """Send a verb to the live rollout and return its answer; Temporal alone is asked.
+    """Send a verb to the live rollout and return its answer; Temporal alone is asked, if it knows.
 
     Raises:
         NoRollout: There is none; where production can be reverted instead, it says how.
     """
-    control = Control(await connect(), task_queue=Settings.from_env().task_queue)
+    control = Control(await connect(), task_queue=Settings.from_env().task_queue, leader=_leader)
     try:
         return (await control.order(verb, name, prompt_type, reason=reason, by=by)).said
     except NoRollout as error:
@@ -102,6 +102,11 @@ async def order(verb: Verb, name: str, prompt_type: str, *, reason: str, by: str
             if await _roll_back_orphan(database, name, prompt_type, reason=reason, by=by):
                 return "rolled back in the database: its workflow was gone"
             raise NoRollout(f"{error}{await _instead(database, name, prompt_type)}") from error
+
+
+async def _leader(name: str, prompt_type: str) -> Rollout | None:
+    async with storage() as database:
+        return await RolloutManager(database).leader(name, prompt_type)
 
 
 async def _roll_back_orphan(

@@ -29,6 +29,7 @@ class Arm:
     version: str
     events: int
     rate: float
+    prompt: str = ""  # of a bundle's
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,6 +102,7 @@ class Picture:
             "by": outcome.by if outcome else "",
             "arms": [
                 {"role": a.role, "version": a.version, "events": a.events, "rate": a.rate}
+                | ({"prompt": a.prompt} if a.prompt else {})
                 for a in self.arms
             ],
             "worker_answers": self.answers,
@@ -119,10 +121,10 @@ class Viewer:
 
     def __init__(self, client: Client, database: Database, *, queue: str, ui: str = "") -> None:
         """Take where to look; `ui` is Temporal's web UI, for links."""
-        self._control = Control(client, task_queue=queue)
+        self._rollouts = RolloutManager(database)
+        self._control = Control(client, task_queue=queue, leader=self._rollouts.leader)
         self._namespace = client.namespace
         self._ui = ui
-        self._rollouts = RolloutManager(database)
         self._routing = RoutingManager(database)
         self._metrics = MetricsCollector(database)
 
@@ -142,19 +144,28 @@ class Viewer:
             description=told,
             progress=told.progress or _last_known(told, rollout, decisions=decisions),
             rollout=rollout,
-            arms=await self._arms(rollout, ended=told.closed_at is not None) if rollout else (),
+            arms=await self._every_arm(rollout, ended=told.closed_at is not None),
             decisions=decisions,
             link=link_to(self._ui, self._namespace, told=told),
         )
 
     async def _record(self, told: Description, name: str, prompt_type: str) -> Rollout | None:
-        """Find the record of just this rollout, not of one before it."""
+        """Find the record of just this rollout, not of one before it; of a bundle the leader's."""
         source = told.progress or told.outcome
         wanted = source.rollout_id if source else ""
         for found in await self._rollouts.list(name, prompt_type, limit=10):
-            if found.id == wanted if wanted else _is_of(found, told):
-                return found
+            leader = found.bundle_id or found.id
+            if leader == wanted if wanted else _is_of(found, told):
+                return found if leader == found.id else await self._rollouts.get(leader)
         return None
+
+    async def _every_arm(self, rollout: Rollout | None, *, ended: bool) -> tuple[Arm, ...]:
+        """Return the arms of the rollout, and of who goes along with it."""
+        if rollout is None:
+            return ()
+        along = [await self._rollouts.get(each.rollout_id) for each in rollout.companions]
+        found = [await self._arms(each, ended=ended) for each in (rollout, *along)]
+        return tuple(arm for arms in found for arm in arms)
 
     async def _arms(self, rollout: Rollout, *, ended: bool) -> tuple[Arm, ...]:
         named = (
@@ -170,7 +181,13 @@ class Viewer:
             epoch = routed.allocated if routed and routed.allocated is not None else rollout.epoch
             seen = {key: await self._counted(rollout, key, epoch=epoch) for key in ids}
         return tuple(
-            Arm(role=role, version=version, events=seen[key][0], rate=seen[key][1])
+            Arm(
+                role=role,
+                version=version,
+                events=seen[key][0],
+                rate=seen[key][1],
+                prompt=rollout.prompt if rollout.bundle else "",
+            )
             for role, version, key in named
         )
 
@@ -220,6 +237,7 @@ def _last_known(
         stage=len(stages) + 1 if final else rollout.stage,
         stages=stages,
         percent=rollout.percent,
+        bundle=rollout.bundle,
         verdict=verdict,
         checks=len(judged),
         waiting_for="nothing: it is over" if told.closed_at else str(told.memo.get("waiting_for")),

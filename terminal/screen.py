@@ -55,7 +55,7 @@ def draw(picture: Picture, *, news: Sequence[str] = ()) -> RenderableType:
 def headline(picture: Picture) -> Text:
     """Return `greeting.system 1.0.0 → 1.1.0 baking`."""
     shown = picture.progress
-    change = f"{shown.baseline} → {shown.candidate} " if shown.candidate else ""
+    change = f"{shown.change} " if shown.candidate else ""
     return Text.assemble(
         (f"{picture.prompt} ", "bold"), change, (words(picture.phase), colour(picture.phase))
     )
@@ -89,7 +89,8 @@ def ending(picture: Picture) -> str:
     took = told.closed_at - told.started_at if told.closed_at else timedelta(0)
     reached = [f"{d.percent:g} %" for d in picture.decisions if d.kind is Kind.RAMPED]
     seconds = f"in {spell(_rounded(took))}"
-    candidate = shown.candidate or "the rollout"
+    along = (f"{each.prompt} {each.candidate}" for each in shown.companions)
+    candidate = " + ".join([shown.candidate or "the rollout", *along])
     if picture.promoted:
         return f"{candidate} was promoted ({' → '.join(reached)}) {seconds}"
     if picture.phase == Phase.ROLLED_BACK:
@@ -227,7 +228,7 @@ def _clock(picture: Picture) -> Iterable[tuple[str, RenderableType]]:
 
 def _arm(arm: Arm) -> Text:
     seen = f"{arm.rate:7.1%} of {arm.events:,} events" if arm.events else "no events yet"
-    return Text(f"{arm.version:<8} {seen}")
+    return Text(f"{arm.version:<8} {seen}{f' of {arm.prompt}' if arm.prompt else ''}")
 
 
 def _verdict(picture: Picture) -> Text:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from terminal.catalog import AsJson, By, Prompt, Reason, operator, read_plan
-from terminal.console import carry_out, out, prompt_of, say, say_json, warn
+from terminal.console import Usage, carry_out, out, prompt_of, say, say_json, warn
 
 if TYPE_CHECKING:  # heavy, so commands import it when they run: `rampart --help` is quick
     from pydantic import JsonValue
@@ -27,6 +27,10 @@ def start(
     plan: Annotated[
         str, typer.Option(help="A preset's name, or a YAML or JSON file.")
     ] = "standard",
+    along: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="PROMPT=CANDIDATE", help="Goes along; may be repeated."),
+    ] = None,
     reason: Reason = "",
     by: By = "",
     watch: Annotated[bool, typer.Option("--watch", help="Follow it to its end.")] = False,
@@ -42,6 +46,7 @@ def start(
         "plan": read_plan(plan).model_dump(mode="json"),
         "by": operator(by),
         "reason": reason,
+        "companions": [_companion(each) for each in along or []],
     }
     _start(RolloutRequest.parse(request))
     if watch:
@@ -138,6 +143,14 @@ def list_(*, as_json: AsJson = False) -> None:
         say("no rollouts yet: start one with `rampart start PROMPT CANDIDATE`")
 
 
+def _companion(text: str) -> "JsonValue":
+    prompt, equals, candidate = text.rpartition("=")
+    if not (equals and candidate):
+        raise Usage(f"--with must be PROMPT=CANDIDATE, such as farewell.system=2.0.0, got {text!r}")
+    name, prompt_type = prompt_of(prompt)
+    return {"name": name, "prompt_type": prompt_type, "candidate": candidate}
+
+
 def _start(request: "RolloutRequest") -> None:
     from terminal.desk import start
 
@@ -147,6 +160,8 @@ def _start(request: "RolloutRequest") -> None:
     say(
         f"started {prompt}: {shown.baseline or '?'} → {request.candidate}, plan {request.plan.name}"
     )
+    for each in shown.companions:
+        say(f"  with    {each}")
     say(f"  id      {shown.rollout_id or opened.description.workflow_id}")
     if not opened.answers:
         say("  but     no worker answers: it begins as soon as there is one (`rampart worker`)")
@@ -187,6 +202,6 @@ def _follow(prompt: str, *, as_json: bool) -> None:
             warn(f"no longer watching; the rollout of {prompt} goes on without you")
             raise
     if not as_json:
-        say(f"{prompt} {screen.ending(last)}")
+        say(f"{last.progress.prompt or prompt} {screen.ending(last)}")
     if not last.promoted:
         raise typer.Exit(1)

@@ -71,7 +71,9 @@ class RolloutMessages:
     def _answer(self, verb: Verb, given: JsonValue) -> Answer:
         said = self._state.take(verb, Command.parse(given), now=workflow.now())
         self._woken = True
-        return Answer(said=said)
+        bundle = self._state.rollout.bundle if self._state.rollout else ()
+        concerned = f" ({' + '.join(each.prompt for each in bundle)})" if bundle else ""
+        return Answer(said=f"{said}{concerned}")
 
     @workflow.query(description="Where the rollout stands, what it waits for, and until when.")
     def progress(self) -> Progress:

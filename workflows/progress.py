@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from domain.duration import spell
 from domain.judge import Verdict
+from domain.record import Member
 from workflows.commands import Command
 from workflows.state import Phase, State
 
@@ -15,6 +16,7 @@ class Progress(BaseModel):
 
     Attributes:
         stage: Counted from 1; one more than `stages` is the bake after promotion.
+        bundle: All prompts that are rolled out as one, the leader first; empty of one alone.
         waiting_for: One sentence: what it waits for, and until when.
         due_at: When the bake ends, if nothing stops its clock.
     """
@@ -30,12 +32,24 @@ class Progress(BaseModel):
     stage: int = 0
     stages: tuple[float, ...] = ()
     percent: float = 0.0
+    bundle: tuple[Member, ...] = ()
     verdict: Verdict = Verdict()
     checks: int = 0
     waiting_for: str = "the database to open the rollout"
     next_check_at: datetime | None = None
     due_at: datetime | None = None
     refused: str = ""
+
+    @property
+    def companions(self) -> tuple[Member, ...]:
+        """Who goes along."""
+        return tuple(each for each in self.bundle if each.rollout_id != self.rollout_id)
+
+    @property
+    def change(self) -> str:
+        """What replaces what: `1.0.0 → 1.1.0`, and of a bundle the rest of it."""
+        along = (str(each) for each in self.companions)
+        return " + ".join([f"{self.baseline} → {self.candidate}", *along])
 
     @classmethod
     def of(cls, state: State, *, now: datetime) -> "Progress":
@@ -56,6 +70,7 @@ class Progress(BaseModel):
             stage=state.stage,
             stages=tuple(stage.percent for stage in rollout.plan.stages),
             percent=_percent(state, phase),
+            bundle=rollout.bundle,
             verdict=state.verdict,
             checks=state.checks,
             waiting_for=_waiting_for(state, now=now, due=due),

@@ -55,6 +55,7 @@ def details(progress: Progress) -> str:
     filled = round(progress.percent / 100 * BAR)
     ramp = "█" * filled + "░" * (BAR - filled)
     rows = [
+        *(("with", str(each)) for each in progress.companions),
         ("ramp", f"{ramp} {progress.percent:g} %"),
         ("stage", stage_of(progress)),
         ("verdict", f"{progress.verdict.action} (check {progress.checks})"),
@@ -86,7 +87,7 @@ def memo(progress: Progress) -> dict[str, object]:
     """Return what `temporal workflow describe` shows, also when no worker is alive."""
     return {
         "prompt": progress.prompt,
-        "change": f"{progress.baseline} → {progress.candidate}",
+        "change": progress.change,
         "phase": progress.phase.value,
         "stage": stage_of(progress),
         "percent": progress.percent,

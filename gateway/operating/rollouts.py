@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from http import HTTPStatus
 
 from fastapi import APIRouter
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from control.connection import NoRollout
 from control.rollouts import Description, Verb
+from domain.bundles.companions import MOST
 from domain.plan import RolloutRequest
 from domain.record import Decision, RolloutStatus
 from domain.rollouts import RolloutManager
@@ -26,6 +27,13 @@ from gateway.operators import (
 PLACE = "/v1/rollouts"
 
 
+class Along(Body):
+    """A prompt that goes along."""
+
+    flag: Label = Field(examples=["farewell.system"])
+    candidate: Label = Field(description="The version's number.", examples=["2.0.0"])
+
+
 class NewRollout(Body):
     """What is to be rolled out, and how."""
 
@@ -33,12 +41,22 @@ class NewRollout(Body):
     candidate: Label = Field(description="The version's number.", examples=["1.1.0"])
     plan: Label | Plan = Field(description="A preset's name, or a whole plan.", examples=["demo"])
     reason: Reason = ""
+    companions: list[Along] = Field(
+        default=[],
+        max_length=MOST,
+        description="Other prompts that go along: one ramp, one verdict, all or nothing.",
+    )
 
 
 class Order(Body):
     """Why."""
 
     reason: Reason = ""
+
+
+def _companion(along: Along) -> dict[str, JsonValue]:
+    name, prompt_type = prompt_of(along.flag)
+    return {"name": name, "prompt_type": prompt_type, "candidate": along.candidate}
 
 
 class RolloutRoutes:
@@ -77,6 +95,7 @@ class RolloutRoutes:
                 "plan": given.plan,
                 "by": holder.name,
                 "reason": given.reason,
+                "companions": [_companion(each) for each in given.companions],
             }
         )
         return await (await self._operators.rollouts()).start(request)

@@ -19,7 +19,7 @@ from activities.segments import SegmentActivities
 from activities.trials import TrialActivities
 from control.experiments import ExperimentControl
 from control.monitors import MonitorControl
-from control.rollouts import Control
+from control.rollouts import Control, Leader
 from control.segments import RingsControl
 from domain.database import Database
 from domain.monitors.manager import MonitorManager
@@ -42,12 +42,13 @@ async def way_in(database: Database) -> AsyncIterator[Entrance]:
 class There:
     """Temporal, as `serve.Temporal` reaches it."""
 
-    def __init__(self, client: Client, queue: str) -> None:
+    def __init__(self, client: Client, queue: str, *, leader: Leader) -> None:
         self._client = client
         self._queue = queue
+        self._leader = leader
 
     async def rollouts(self) -> Control:
-        return Control(self._client, task_queue=self._queue)
+        return Control(self._client, task_queue=self._queue, leader=self._leader)
 
     async def experiments(self) -> ExperimentControl:
         return ExperimentControl(self._client, task_queue=self._queue)
@@ -76,15 +77,16 @@ async def temporal() -> AsyncIterator[Client]:
 async def operated(temporal: Client, database: Database) -> AsyncIterator[Entrance]:
     """The way into a gateway with Temporal and a worker behind it."""
     queue = f"queue-{uuid4()}"
+    rollouts = RolloutManager(database)
     hands = (
-        RolloutActivities(RolloutManager(database), search_attributes=True),
+        RolloutActivities(rollouts, search_attributes=True),
         TrialActivities(TrialManager(database), search_attributes=True),
         SegmentActivities(SegmentManager(database), search_attributes=True),
         MonitorActivities(MonitorManager(database)),
     )
     async with (
         build_worker(temporal, *hands, task_queue=queue),
-        entrance(database, operators=There(temporal, queue)) as found,
+        entrance(database, operators=There(temporal, queue, leader=rollouts.leader)) as found,
     ):
         yield found
         for place in ("rollout", "segments", "experiment"):
