@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from domain.judge import Action, Verdict
+from domain.record import Member
 from workflows.progress import Progress
 from workflows.publication import WIDTH, details, memo
 from workflows.state import Phase
@@ -39,6 +40,23 @@ def test_the_page_says_stage_percent_verdict_reason_and_what_it_waits_for() -> N
         "More Actions → Send a Signal: `pause`, `resume`, `promote`, `approve`, `rollback`;"
         ' input is optional: `{"reason": "…", "by": "…"}`.'
     )
+
+
+def test_the_page_and_the_memo_of_a_bundle_name_who_goes_along() -> None:
+    pairs = (("r-1", "greeting.system"), ("r-2", "farewell.system"), ("r-3", "thanks.system"))
+    bundle = tuple(
+        Member(rollout_id=each, prompt=prompt, baseline="1.0.0", candidate="2.0.0")
+        for each, prompt in pairs
+    )
+    seen = SEEN.model_copy(update={"rollout_id": "r-1", "bundle": bundle})
+
+    page = details(seen)
+
+    assert "\nwith        farewell.system 1.0.0 → 2.0.0\nwith        thanks.system 1.0.0" in page
+    assert page.startswith("**greeting.system**: 1.0.0 → 1.1.0, **baking**\n")
+    along = "farewell.system 1.0.0 → 2.0.0 + thanks.system 1.0.0 → 2.0.0"
+    assert memo(seen)["change"] == f"1.0.0 → 1.1.0 + {along}"
+    assert memo(SEEN)["change"] == "1.0.0 → 1.1.0"
 
 
 def test_what_people_write_cannot_break_the_page() -> None:
