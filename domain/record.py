@@ -104,10 +104,9 @@ class Rollout(Frozen):
         """Whoever else is in the bundle."""
         return tuple(each for each in self.bundle if each.rollout_id != self.id)
 
-    @property
-    def judged_by(self) -> RolloutPlan:
-        """The plan with this prompt's part of alpha."""
-        return parted(self.plan, among=max(1, len(self.bundle)))
+    def judging(self, plan: RolloutPlan) -> RolloutPlan:
+        """Return a plan, its own or another, as this prompt is judged by it: by a part of alpha."""
+        return parted(plan, among=max(1, len(self.bundle)))
 
 
 class Decision(Frozen):

@@ -44,9 +44,10 @@ class Case:
     checks: "Sequence[Judged]"
     blank: int
 
-    def judging(self, other: "RolloutPlan") -> "RolloutPlan":
-        """Return another plan as it would have judged this rollout: in a bundle, in part."""
-        return self.rollout.model_copy(update={"plan": other}).judged_by
+    @property
+    def plan(self) -> "RolloutPlan":
+        """What its checks were judged by: in a bundle, by a part of alpha."""
+        return self.rollout.judging(self.rollout.plan)
 
 
 @hindsight.command(rich_help_panel=LOOK)
@@ -55,7 +56,7 @@ def explain(rollout: Which, *, as_json: AsJson = False) -> None:
     from domain.hindsight.explanation import explain
 
     case = _judged(rollout)
-    grounds = explain(case.rollout.judged_by, case.checks[-1])
+    grounds = explain(case.plan, case.checks[-1])
     if as_json:
         say_json(_headed(case) | grounds.model_dump(mode="json"))
         return
@@ -71,7 +72,7 @@ def replay(rollout: Which, *, as_json: AsJson = False) -> None:
     from domain.hindsight.replay import replay
 
     case = carry_out(_case(rollout))
-    found = replay(case.rollout.judged_by, case.checks)
+    found = replay(case.plan, case.checks)
     if as_json:
         counted = {"method": METHOD, "checks": len(case.checks), "without_evidence": case.blank}
         told = [difference.model_dump(mode="json") for difference in found]
@@ -97,7 +98,7 @@ def what_if(
 
     other = read_plan(plan)
     case = _judged(rollout)
-    found = what_if(case.rollout.judged_by, case.judging(other), case.checks)
+    found = what_if(case.plan, case.rollout.judging(other), case.checks)
     if as_json:
         names = {"plan": case.rollout.plan.name, "other_plan": other.name}
         say_json(_headed(case) | names | found.model_dump(mode="json"))

@@ -242,9 +242,9 @@ async def test_each_prompt_is_judged_by_its_part_of_alpha_and_replays_exactly(
     assert verdict.reason.startswith("farewell.system: success: ")
     assert verdict.reason.endswith("needs 40")
     for member in (rollout, await couple.along(rollout)):
-        checks = await couple.rollouts.checks(member.id)
-        assert [len(checks), replay(member.judged_by, checks)] == [2, []]
-        assert explain(member.judged_by, checks[-1]).alpha == EVIDENCE.alpha / 2
+        checks, judged_by = await couple.rollouts.checks(member.id), member.judging(member.plan)
+        assert [len(checks), replay(judged_by, checks)] == [2, []]
+        assert explain(judged_by, checks[-1]).alpha == EVIDENCE.alpha / 2
         assert replay(member.plan, checks) != []  # by all of alpha they were not
 
 
