@@ -14,6 +14,7 @@ from domain.lineage import SERVABLE, versions_of
 from domain.plan import RolloutRequest
 from domain.prompts import PromptVariant
 from domain.record import Before, RolloutStatus
+from domain.restoration import remember
 from domain.routing import claim_epoch, live_rollout
 from domain.snapshot import SPLITTING
 from domain.tables import ExperimentRow, RolloutRow, VersionRow
@@ -38,11 +39,7 @@ async def claim(
     baseline = await _production(session, request)
     candidate = await _candidate(session, request, baseline=baseline)
     await _refuse_unknown_metrics(session, request, baseline=baseline)
-    before = Before(
-        baseline_status=baseline.status,
-        candidate_status=candidate.status,
-        experiment_id=previous,
-    )
+    before = await remember(session, (baseline, candidate), experiment_id=previous)
     row = _row(request, before, arms=(baseline, candidate), key=key, workflow_id=workflow_id)
     await experiments.create_experiment(
         request.name,

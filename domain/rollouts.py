@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from domain import journal, restoration
+from domain import journal
 from domain.allocations import conclude
 from domain.database import Database, default_database
 from domain.errors import Conflict, NotFound
@@ -21,13 +21,14 @@ from domain.opening import claim
 from domain.plan import RolloutPlan, RolloutRequest
 from domain.prompts import ExperimentStatus, VersionStatus
 from domain.record import Decision, Kind, Rollout, RolloutStatus
+from domain.rollbacks import Rollbacks, found, locked
 from domain.routing import PRODUCTION_TAG
 from domain.tables import RolloutRow, VersionRow
 from domain.tags import move_tag
 
 
-class RolloutManager:
-    """Opens, ramps, judges, promotes and rolls back."""
+class RolloutManager(Rollbacks):
+    """Opens, ramps, judges and promotes; rolls back as `Rollbacks` does."""
 
     def __init__(self, storage: Database | None = None) -> None:
         self._database = storage or default_database()
@@ -71,7 +72,7 @@ class RolloutManager:
             Conflict: The rollout is concluded.
         """
         async with self._database.transaction() as session:
-            row = await _locked(session, rollout_id)
+            row = await locked(session, rollout_id)
             if await journal.find(session, row, f"ramp:{stage}"):
                 return row.epoch
             _refuse_unless_live(row, "ramp")
@@ -102,7 +103,7 @@ class RolloutManager:
             Conflict: The rollout is concluded.
         """
         async with self._database.transaction() as session:
-            row = await _locked(session, rollout_id)
+            row = await locked(session, rollout_id)
             if taken := await journal.find(session, row, f"check:{number}"):
                 return journal.verdict_of(taken)
             _refuse_unless_live(row, "check")
@@ -119,7 +120,7 @@ class RolloutManager:
             Conflict: The rollout is concluded.
         """
         async with self._database.transaction() as session:
-            row = await _locked(session, rollout_id)
+            row = await locked(session, rollout_id)
             if await journal.find(session, row, "promote"):
                 return row.epoch
             _refuse_unless_live(row, "promote")
@@ -143,7 +144,7 @@ class RolloutManager:
             Conflict: The rollout is not promoted yet, or was rolled back.
         """
         async with self._database.transaction() as session:
-            row = await _locked(session, rollout_id)
+            row = await locked(session, rollout_id)
             if await journal.find(session, row, "complete"):
                 return
             _refuse_unless_live(row, "complete")
@@ -159,38 +160,6 @@ class RolloutManager:
             why = f"{candidate.version} serves everybody; {baseline.version} is deprecated"
             journal.write(session, row, key="complete", kind=Kind.COMPLETED, reason=why)
 
-    async def roll_back(self, rollout_id: str, *, reason: str, by: str = "") -> None:
-        """Restore the exact state before the rollout, traffic first, now and for good.
-
-        Allowed from every state of a live rollout: a rollback must never be the operation that
-        fails. A completed one may still be rolled back while its candidate is in production.
-
-        Raises:
-            NotFound: There is no such rollout.
-            Conflict: It is completed, and production has moved on since.
-            RollbackIncomplete: What was read back differs; nothing was written; try again.
-        """
-        async with self._database.transaction() as session:
-            row = await _locked(session, rollout_id)
-            if row.status == RolloutStatus.ROLLED_BACK:
-                return
-            row.epoch = await restoration.restore(session, row, by=by, reason=reason)
-            row.percent = 0.0
-            _conclude(row, RolloutStatus.ROLLED_BACK)
-            journal.write(
-                session, row, key="roll_back", kind=Kind.ROLLED_BACK, by=by, reason=reason
-            )
-            await restoration.prove(session, row)
-
-    async def differences(self, rollout_id: str) -> list[str]:
-        """Read back what a rollback restored; return what differs from the state before, if any.
-
-        Raises:
-            NotFound: There is no such rollout.
-        """
-        async with self._database.reading() as session:
-            return await restoration.differences(session, await _found(session, rollout_id))
-
     async def note(self, rollout_id: str, *, key: str, kind: Kind, by: str, reason: str) -> None:
         """Journal what a person asked for. Idempotent by `key`.
 
@@ -198,7 +167,7 @@ class RolloutManager:
             NotFound: There is no such rollout.
         """
         async with self._database.transaction() as session:
-            row = await _locked(session, rollout_id)
+            row = await locked(session, rollout_id)
             if not await journal.find(session, row, key):
                 journal.write(session, row, key=key, kind=kind, by=by, reason=reason)
 
@@ -209,7 +178,7 @@ class RolloutManager:
             NotFound: There is no such rollout.
         """
         async with self._database.reading() as session:
-            return await _rollout(session, await _found(session, rollout_id))
+            return await _rollout(session, await found(session, rollout_id))
 
     async def list(
         self, name: str | None = None, prompt_type: str | None = None, *, limit: int = 100
@@ -235,25 +204,12 @@ class RolloutManager:
             NotFound: There is no such rollout, or retention deleted what its checks rested on.
         """
         async with self._database.reading() as session:
-            if gone_at := (await _found(session, rollout_id)).swept_at:
+            if gone_at := (await found(session, rollout_id)).swept_at:
                 raise NotFound(
                     f"the evidence of rollout {rollout_id} was deleted on {gone_at:%Y-%m-%d}, as"
                     " retention says; its journal is kept: see it with `rampart journal`"
                 )
             return await journal.judged(session, rollout_id)
-
-
-async def _locked(session: AsyncSession, rollout_id: str) -> RolloutRow:
-    """Return the row, locked, so that two writers of one rollout follow one another."""
-    return await _found(session, rollout_id, lock=True)
-
-
-async def _found(session: AsyncSession, rollout_id: str, *, lock: bool = False) -> RolloutRow:
-    query = select(RolloutRow).where(RolloutRow.id == rollout_id)
-    row = (await session.exec(query.with_for_update() if lock else query)).one_or_none()
-    if row is None:
-        raise NotFound(f"no rollout {rollout_id!r}")
-    return row
 
 
 async def _arms(session: AsyncSession, row: RolloutRow) -> tuple[VersionRow, VersionRow]:

@@ -229,14 +229,14 @@ async def test_a_rollback_does_not_wait_behind_a_write_that_is_retried(
 
 async def test_a_rollback_is_tried_until_it_succeeds(rehearsal: Rehearsal) -> None:
     before = await rehearsal.house.facts()
-    rehearsal.crowd.failing = {"roll_back": 50}
+    rehearsal.crowd.failing = {"return_traffic": 50}
     handle = await rehearsal.start()
     await handle.signal("rollback")
 
     outcome = await handle.result()
 
     assert outcome.outcome is Phase.ROLLED_BACK
-    assert rehearsal.crowd.failing == {"roll_back": 0}
+    assert rehearsal.crowd.failing == {"return_traffic": 0}
     assert await rehearsal.house.facts() == before
 
 
@@ -255,7 +255,7 @@ async def test_a_rollback_that_reads_back_incomplete_is_repeated_and_said(
     assert (await handle.result()).outcome is Phase.ROLLED_BACK
 
 
-async def test_a_rollout_that_was_fenced_off_rolls_back(rehearsal: Rehearsal) -> None:
+async def test_a_rollout_that_was_rolled_back_in_the_database_concludes_as_that_persons(rehearsal: Rehearsal) -> None:
     handle = await rehearsal.start()
     await rehearsal.sleep(HOUR)
     (rollout,) = await rehearsal.house.rollouts.list()
@@ -264,7 +264,7 @@ async def test_a_rollout_that_was_fenced_off_rolls_back(rehearsal: Rehearsal) ->
     outcome = await handle.result()
 
     assert outcome.outcome is Phase.ROLLED_BACK
-    assert "is rolled_back, cannot check" in outcome.reason
+    assert (outcome.by, outcome.reason) == ("ana", "by hand")
 
 
 async def test_a_long_bake_goes_on_in_a_fresh_history(rehearsal: Rehearsal) -> None:
