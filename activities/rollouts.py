@@ -33,10 +33,12 @@ class Opened:
     Attributes:
         search_attributes: Whether the server knows ours; setting unknown ones would stick the
             workflow, so it asks, and its history remembers the answer.
+        phase_attribute: Whether it knows `RampartPhase` too, which is of release 0.4.
     """
 
     rollout: Rollout
     search_attributes: bool = False
+    phase_attribute: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,9 +104,13 @@ class RolloutActivities:
         with final_refusals():
             request = RolloutRequest.parse(order.request)
             rollout = await self._rollouts.open(
-                request, key=order.key, workflow_id=order.workflow_id
+                request,
+                key=order.key,
+                workflow_id=order.workflow_id,
+                namespace=activity.info().namespace,
             )
-        return Opened(rollout=rollout, search_attributes=self._search_attributes)
+        known = self._search_attributes
+        return Opened(rollout=rollout, search_attributes=known, phase_attribute=known)
 
     @activity.defn
     async def ramp(self, order: Ramp) -> int:

@@ -10,6 +10,7 @@ from domain import cells
 from domain.errors import Conflict, InvalidValue, NotFound
 from domain.experiments import ABTestManager
 from domain.guardrail import BETTER
+from domain.leases import lease_until
 from domain.lineage import SERVABLE, versions_of
 from domain.plan import RolloutRequest
 from domain.prompts import PromptVariant
@@ -81,7 +82,8 @@ def _row(
         before=before.model_dump(mode="json"),
         status=RolloutStatus.LIVE.value,
         epoch=0,
-        opened_at=datetime.now(UTC),
+        opened_at=(now := datetime.now(UTC)),
+        lease_until=lease_until(request.plan, now=now),
         by=request.by,
         reason=request.reason,
     )

@@ -17,6 +17,7 @@ from domain.evidence import checks
 from domain.evidence.looks import Judged
 from domain.experiments import ABTestManager
 from domain.judge import Verdict
+from domain.leases import lease_until
 from domain.opening import claim
 from domain.plan import RolloutPlan, RolloutRequest
 from domain.prompts import ExperimentStatus, VersionStatus
@@ -34,7 +35,14 @@ class RolloutManager(Rollbacks):
         self._database = storage or default_database()
         self._experiments = ABTestManager(self._database)
 
-    async def open(self, request: RolloutRequest, *, key: str, workflow_id: str = "") -> Rollout:
+    async def open(
+        self,
+        request: RolloutRequest,
+        *,
+        key: str,
+        workflow_id: str = "",
+        namespace: str | None = None,
+    ) -> Rollout:
         """Take the prompt, remember the exact state before, give the candidate its first 0 %.
 
         Idempotent by `key`.
@@ -56,6 +64,7 @@ class RolloutManager(Rollbacks):
                     key=key,
                     workflow_id=workflow_id,
                 )
+                row.namespace = namespace
                 said = f"{request.candidate} is to replace production by plan {request.plan.name}"
                 why = _because(said, request.reason)
                 journal.write(session, row, key="open", kind=Kind.OPENED, by=row.by, reason=why)
@@ -229,8 +238,10 @@ def _because(said: str, reason: str) -> str:
 
 
 def _refuse_unless_live(row: RolloutRow, verb: str) -> None:
+    """Let only a live one go on, and renew its lease: somebody looks after it."""
     if row.status != RolloutStatus.LIVE:
         raise Conflict(f"rollout {row.id!r} is {row.status}, cannot {verb}")
+    row.lease_until = lease_until(RolloutPlan.model_validate(row.plan), now=datetime.now(UTC))
 
 
 def _conclude(row: RolloutRow, status: RolloutStatus) -> None:

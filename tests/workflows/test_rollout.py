@@ -255,7 +255,9 @@ async def test_a_rollback_that_reads_back_incomplete_is_repeated_and_said(
     assert (await handle.result()).outcome is Phase.ROLLED_BACK
 
 
-async def test_a_rollout_that_was_rolled_back_in_the_database_concludes_as_that_persons(rehearsal: Rehearsal) -> None:
+async def test_what_a_person_rolled_back_in_the_database_concludes_as_theirs(
+    rehearsal: Rehearsal,
+) -> None:
     handle = await rehearsal.start()
     await rehearsal.sleep(HOUR)
     (rollout,) = await rehearsal.house.rollouts.list()

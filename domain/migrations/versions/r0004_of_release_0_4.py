@@ -10,7 +10,8 @@ down_revision = "0003"
 
 def upgrade() -> None:
     """Add what is new; nobody who is live has a lease yet, and the next check gives one."""
-    for column in (*texts("bundle_id", "namespace", null=True), *instants("lease_until", null=True)):
+    columns = texts("bundle_id", "namespace", null=True) + instants("lease_until", null=True)
+    for column in columns:
         op.add_column("rollout", column)
     op.create_index("ix_rollout_bundle_id", "rollout", ["bundle_id"])
     for column in documents("details", null=True):
