@@ -19,7 +19,6 @@ from domain.record import Kind, Proof, RolloutStatus
 from domain.tables import DecisionRow, RolloutRow
 
 BEGUN = "rolling_back"  # the key of the line that says who began it, and why
-DIRECTLY = "directly"
 RETURNED = frozenset(LIVE) - {RolloutStatus.LIVE} | {RolloutStatus.ROLLED_BACK}
 
 
@@ -93,7 +92,8 @@ class Rollbacks:
         proof = await self.prove(rollout_id)
         if proof.missing:
             raise RollbackIncomplete(
-                f"rollback of rollout {rollout_id!r} is incomplete: {'; '.join(proof.missing)}"
+                f"rollback of rollout {rollout_id!r} is incomplete, its users are on the baseline:"
+                f" {'; '.join(proof.missing)}; try again"
             )
         return proof
 
@@ -115,6 +115,23 @@ class Rollbacks:
         if row is None:
             return None
         return await self.roll_back(row.bundle_id or row.id, reason=reason, by=by)
+
+    async def roll_back_directly(
+        self, name: str, prompt_type: str, *, reason: str, by: str = ""
+    ) -> Proof:
+        """Break the glass: roll back whatever holds the prompt, and ask no workflow.
+
+        That finds itself fenced, and concludes as rolled back by the same person.
+
+        Raises:
+            NotFound: No rollout holds the prompt.
+            RollbackIncomplete: What was read back differs; try again.
+        """
+        why = f"directly: {reason}" if reason else "directly"
+        proof = await self.roll_back_prompt(name, prompt_type, reason=why[:2000], by=by)
+        if proof is None:
+            raise NotFound(f"no rollout of {name}.{prompt_type} is live in the database")
+        return proof
 
     async def differences(self, rollout_id: str) -> list[str]:
         """Return what a rollback has not restored, if anything; writes nothing.
