@@ -3,6 +3,7 @@
 from temporalio import activity
 
 from activities.rollouts import Check, Ramp, RollBack, RolloutActivities
+from domain import VersionStatus
 from domain.errors import Unavailable
 from domain.judge import Verdict
 from domain.record import Proof
@@ -17,6 +18,7 @@ class Crowd(RolloutActivities):
         bad_from: From this check on, the candidate fails its users.
         silent: Nobody comes.
         failing: Activities by name, and how many more times each cannot reach the database.
+        meddling: Somebody archives the baseline just before a rollback is read back, once.
     """
 
     def __init__(self, house: House) -> None:
@@ -25,6 +27,7 @@ class Crowd(RolloutActivities):
         self.bad_from = 10**9
         self.silent = False
         self.failing: dict[str, int] = {}
+        self.meddling = False
 
     @activity.defn
     async def check(self, order: Check) -> Verdict:
@@ -61,6 +64,10 @@ class Crowd(RolloutActivities):
         if self.failing.get("read_back", 0) > 0:
             self.failing["read_back"] -= 1
             return Proof(missing=("production is 1.1.0, was 1.0.0",))
+        if self.meddling:
+            self.meddling = False
+            baseline = await self.house.get("1.0.0")
+            await self.house.versions.update_status(baseline.version_id, VersionStatus.ARCHIVED)
         return await super().prove(rollout_id)
 
     def _maybe_fail(self, name: str) -> None:
