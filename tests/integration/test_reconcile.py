@@ -77,10 +77,10 @@ async def test_a_deleted_rollout_is_safe_within_the_lease(place: Place) -> None:
     before = await place.house.facts()
     await ramped(place)
 
-    code, said = await place.temporal("workflow", "delete", "--workflow-id", place.id)
+    code, said = await place.temporal("workflow", "delete", "--workflow-id", place.id, "--yes")
+    assert code == 0, said
     lines = await until(place, Kind.ROLLED_BACK)
 
-    assert code == 0, said
     assert await place.house.facts() == before
     assert lines[-1].by == RECONCILER
 
