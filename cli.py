@@ -18,6 +18,7 @@ from terminal.console import Usage, carry_out, out, say, warn
 from terminal.experimenting import experiments
 from terminal.hindsight import hindsight
 from terminal.monitoring import monitors
+from terminal.reconciling import reconcile
 from terminal.segments import rings, segments
 from terminal.serving import gateway
 from terminal.simulating import simulate
@@ -158,6 +159,7 @@ app.add_typer(stream, name="stream", rich_help_panel=RUN)
 app.add_typer(tokens, name="token", rich_help_panel=RUN)
 app.add_typer(rollouts)
 app.add_typer(hindsight)
+app.command(rich_help_panel=OPERATE)(reconcile)
 app.command(rich_help_panel=LOOK)(simulate)
 app.add_typer(versions, name="version", rich_help_panel=OPERATE)
 app.add_typer(plans, name="plan", rich_help_panel=OPERATE)

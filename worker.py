@@ -18,11 +18,13 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.monitors import MonitorActivities
+from activities.reconciliation import ReconciliationActivities
 from activities.retention import RetentionActivities
 from activities.rollouts import RolloutActivities
 from activities.segments import SegmentActivities
 from activities.trials import TrialActivities
 from control.connection import connect
+from control.reconciliation import ReconcileControl
 from control.retention import RetentionControl
 from domain import broker
 from domain.broadcast.publisher import Publisher
@@ -30,6 +32,7 @@ from domain.database import Database
 from domain.intake.drain import Drain
 from domain.metrics import MetricsCollector
 from domain.monitors.manager import MonitorManager
+from domain.reconciliation import Reconciler
 from domain.retention.manager import RetentionManager
 from domain.rollouts import RolloutManager
 from domain.segments.lanes import SegmentManager
@@ -38,6 +41,7 @@ from settings import Settings
 from workflows.experiments.workflow import ExperimentWorkflow
 from workflows.monitors.workflow import MonitorWorkflow
 from workflows.publication import ATTRIBUTES
+from workflows.reconciliation import ReconcileWorkflow
 from workflows.retention.workflow import RetentionWorkflow
 from workflows.rings.workflow import SegmentedRolloutWorkflow
 from workflows.rollout import RolloutWorkflow
@@ -68,6 +72,7 @@ WORKFLOWS = (
     SegmentedRolloutWorkflow,
     MonitorWorkflow,
     RetentionWorkflow,
+    ReconcileWorkflow,
 )
 
 
@@ -142,9 +147,11 @@ async def run(settings: Settings) -> None:
         SegmentActivities(SegmentManager(database), search_attributes=known),
         MonitorActivities(MonitorManager(database)),
         RetentionActivities(RetentionManager(database)),
+        ReconciliationActivities(Reconciler(database)),
         task_queue=settings.task_queue,
     )
     await RetentionControl(client, task_queue=settings.task_queue).ensure()
+    await ReconcileControl(client, task_queue=settings.task_queue).ensure()
     gc.collect()
     gc.freeze()  # what is loaded by now stays: looking through it again and again is wasted
     async with _with_redis(settings.redis_url, database), worker:

@@ -9,7 +9,7 @@ from temporalio import activity
 from activities.refusals import final_refusals
 from domain.judge import Verdict
 from domain.plan import RolloutRequest
-from domain.record import Kind, Rollout
+from domain.record import Kind, Proof, Rollout
 from domain.rollouts import RolloutManager
 
 
@@ -33,10 +33,12 @@ class Opened:
     Attributes:
         search_attributes: Whether the server knows ours; setting unknown ones would stick the
             workflow, so it asks, and its history remembers the answer.
+        phase_attribute: Whether it knows `RampartPhase` too, which is of release 0.4.
     """
 
     rollout: Rollout
     search_attributes: bool = False
+    phase_attribute: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +73,7 @@ class Promote:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RollBack:
-    """Input of `roll_back`."""
+    """Input of `return_traffic`, and of `roll_back`."""
 
     rollout_id: str
     reason: str
@@ -102,9 +104,13 @@ class RolloutActivities:
         with final_refusals():
             request = RolloutRequest.parse(order.request)
             rollout = await self._rollouts.open(
-                request, key=order.key, workflow_id=order.workflow_id
+                request,
+                key=order.key,
+                workflow_id=order.workflow_id,
+                namespace=activity.info().namespace,
             )
-        return Opened(rollout=rollout, search_attributes=self._search_attributes)
+        known = self._search_attributes
+        return Opened(rollout=rollout, search_attributes=known, phase_attribute=known)
 
     @activity.defn
     async def ramp(self, order: Ramp) -> int:
@@ -141,8 +147,28 @@ class RolloutActivities:
             await self._rollouts.complete(rollout_id)
 
     @activity.defn
+    async def return_traffic(self, order: RollBack) -> int:
+        """Give every user the baseline; return the new epoch."""
+        with final_refusals():
+            return await self._rollouts.return_traffic(
+                order.rollout_id, reason=order.reason, by=order.by
+            )
+
+    @activity.defn
+    async def restore(self, rollout_id: str) -> None:
+        """Restore the rest of the state before the rollout."""
+        with final_refusals():
+            await self._rollouts.restore(rollout_id)
+
+    @activity.defn
+    async def prove(self, rollout_id: str) -> Proof:
+        """Read back what was restored; conclude the rollout if nothing is missing."""
+        with final_refusals():
+            return await self._rollouts.prove(rollout_id)
+
+    @activity.defn
     async def roll_back(self, order: RollBack) -> None:
-        """Restore the state before the rollout."""
+        """Take all steps of a rollback at once."""
         with final_refusals():
             await self._rollouts.roll_back(order.rollout_id, reason=order.reason, by=order.by)
 

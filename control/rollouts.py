@@ -6,7 +6,7 @@ Every verb is an update that answers; a refusal is a `Refused` with one sentence
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio.client import (
@@ -23,6 +23,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from control.connection import (
     PATIENCE,
+    ControlError,
     NoRollout,
     Refused,
     Unreachable,
@@ -45,6 +46,7 @@ __all__ = ["Control", "Description", "Verb", "workflow_id"]
 
 Handle = WorkflowHandle[RolloutWorkflow, Outcome]
 Leader = Callable[[str, str], Awaitable[Rollout | None]]
+TELLING = timedelta(seconds=3)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,6 +147,20 @@ class Control:
             return Answer(said="recorded: the first worker that is alive again rolls it back")
         except RPCError as error:
             raise unreachable(error) from error
+
+    async def tell(self, name: str, prompt_type: str, *, reason: str, by: str) -> bool:
+        """Tell the live rollout that it was rolled back in the database; say whether it was told.
+
+        It need not be: its next check finds out. Gives up after three seconds.
+        """
+        command = Command(reason=reason, by=by).model_dump(mode="json")
+        try:
+            async with asyncio.timeout(TELLING.total_seconds()):
+                handle = await self._live(name, prompt_type)
+                await handle.signal(Verb.ROLLBACK.value, command)
+        except (ControlError, RPCError, TimeoutError):
+            return False
+        return True
 
     async def describe(self, name: str, prompt_type: str) -> Description:
         """Return what is known of the prompt's live rollout, else of its latest.

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Insert
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import SQLModel, select
+from sqlmodel import SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -17,7 +17,7 @@ from domain.database import note_change
 from domain.errors import Fenced
 from domain.tables import RolloutRow, RoutingRow
 
-LIVE = "live"
+LIVE = ("live", "rolling_back", "rollback_incomplete")  # of a rollout that holds its prompt
 
 
 async def lock_prompt(
@@ -59,7 +59,7 @@ async def claim_epoch(
 async def live_rollout(session: AsyncSession, name: str, prompt_type: str) -> str | None:
     """Return the id of the rollout that is live on the prompt, if one is."""
     of_prompt = (RolloutRow.name == name, RolloutRow.prompt_type == prompt_type)
-    query = select(RolloutRow.id).where(*of_prompt, RolloutRow.status == LIVE)
+    query = select(RolloutRow.id).where(*of_prompt, col(RolloutRow.status).in_(LIVE))
     return (await session.exec(query)).first()
 
 

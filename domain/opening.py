@@ -11,10 +11,12 @@ from domain.bundles.companions import flag_of
 from domain.errors import Conflict, InvalidValue, NotFound
 from domain.experiments import ABTestManager
 from domain.guardrail import BETTER
+from domain.leases import lease_until
 from domain.lineage import SERVABLE, versions_of
 from domain.plan import RolloutRequest
 from domain.prompts import PromptVariant
 from domain.record import Before, RolloutStatus
+from domain.restoration import remember
 from domain.routing import claim_epoch, live_rollout
 from domain.snapshot import SPLITTING
 from domain.tables import ExperimentRow, RolloutRow, VersionRow
@@ -40,11 +42,7 @@ async def claim(
     baseline = await _production(session, request)
     candidate = await _candidate(session, request, baseline=baseline)
     await _refuse_unknown_metrics(session, request, baseline=baseline)
-    before = Before(
-        baseline_status=baseline.status,
-        candidate_status=candidate.status,
-        experiment_id=previous,
-    )
+    before = await remember(session, (baseline, candidate), experiment_id=previous)
     row = _row(request, before, arms=(baseline, candidate), key=key, workflow_id=workflow_id)
     roles = ((baseline, "baseline"), (candidate, "candidate"))
     await experiments.create_experiment(
@@ -85,7 +83,8 @@ def _row(
         before=before.model_dump(mode="json"),
         status=RolloutStatus.LIVE.value,
         epoch=0,
-        opened_at=datetime.now(UTC),
+        opened_at=(now := datetime.now(UTC)),
+        lease_until=lease_until(request.plan, now=now),
         by=request.by,
         reason=request.reason,
     )

@@ -16,7 +16,7 @@ from pydantic import (
 from domain.bundles.companions import Companions, refuse_repeated
 from domain.duration import Duration, Tick, spell
 from domain.errors import InvalidPlan
-from domain.guardrail import Guardrail, GuardrailKind, Level
+from domain.guardrail import Doubt, Guardrail, GuardrailKind, Level
 from domain.policy import Mismatch, Policy, PromoteWhen
 from domain.value import Label, Value, complaint, flat, is_map
 
@@ -68,6 +68,7 @@ class RolloutPlan(Value):
             each later wait is half as long again.
         check_max: The longest wait between two checks.
         final_bake: How long the promoted version is still watched at 100 %.
+        when_orphaned: What to do when its workflow is gone: terminated, deleted, failed.
         holdback: Percent of users kept on the baseline while the last stage is watched, so that
             there is somebody to compare with; 0 <= holdback < 50. Completion moves them.
     """
@@ -84,6 +85,7 @@ class RolloutPlan(Value):
     check_max: Tick = timedelta(minutes=5)
     final_bake: Duration = timedelta(minutes=30)
     holdback: float = Field(default=1.0, ge=0, lt=50)
+    when_orphaned: Doubt = "roll_back"
 
     @field_validator("stages", "guardrails")
     @classmethod

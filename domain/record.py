@@ -13,9 +13,15 @@ from domain.value import Frozen
 
 
 class RolloutStatus(StrEnum):
-    """Where a rollout is in its life; the last two are for good."""
+    """Where a rollout is in its life; the last two are for good.
+
+    Rolling back: users are on the baseline, the rest is being restored. It counts as rolled back
+    once it was read back; what is found otherwise then is incomplete.
+    """
 
     LIVE = "live"
+    ROLLING_BACK = "rolling_back"
+    ROLLBACK_INCOMPLETE = "rollback_incomplete"
     PROMOTED = "promoted"
     ROLLED_BACK = "rolled_back"
 
@@ -33,18 +39,43 @@ class Kind(StrEnum):
     REFUSED = "refused"  # a message that could not be followed
     PROMOTED = "promoted"
     COMPLETED = "completed"
-    ROLLED_BACK = "rolled_back"
+    ROLLING_BACK = "rolling_back"  # users are on the baseline again
+    ROLLBACK_INCOMPLETE = "rollback_incomplete"  # read back, and something differs
+    ROLLED_BACK = "rolled_back"  # read back, and all is as before
+    RECONCILED = "reconciled"  # its workflow is gone
+
+
+class Routed(Frozen):
+    """What an experiment that a prompt is routed to serves; `epoch` is of its allocation."""
+
+    status: str
+    salt: int
+    epoch: int
 
 
 class Before(Frozen):
     """What a rollback restores and reads back, besides the baseline in production.
 
-    `experiment_id` is the one the prompt was routed to, if any.
+    `experiment_id` is the one the prompt was routed to, if any; `routed` is what it served.
     """
 
     baseline_status: str
     candidate_status: str
     experiment_id: str | None = None
+    routed: Routed | None = None
+
+
+class Proof(Frozen):
+    """What was found when a rollback was read back.
+
+    Attributes:
+        missing: One sentence for everything that is not as before; empty: it is complete.
+        by: Who began it, and for what reason, as the journal has it.
+    """
+
+    missing: tuple[str, ...] = ()
+    by: str = ""
+    reason: str = ""
 
 
 class Member(Frozen):

@@ -10,7 +10,7 @@ from datetime import timedelta
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from domain import journal, restoration, steps
+from domain import journal, steps
 from domain.bundles import journals, members
 from domain.bundles.opening import claim
 from domain.database import Database, default_database
@@ -20,17 +20,25 @@ from domain.experiments import ABTestManager
 from domain.judge import Verdict
 from domain.plan import RolloutRequest
 from domain.record import Decision, Kind, Rollout
+from domain.rollbacks import Rollbacks
 from domain.tables import RolloutRow
 
 
-class RolloutManager:
-    """Opens, ramps, judges, promotes and rolls back."""
+class RolloutManager(Rollbacks):
+    """Opens, ramps, judges and promotes; rolls back as `Rollbacks` does."""
 
     def __init__(self, storage: Database | None = None) -> None:
         self._database = storage or default_database()
         self._experiments = ABTestManager(self._database)
 
-    async def open(self, request: RolloutRequest, *, key: str, workflow_id: str = "") -> Rollout:
+    async def open(
+        self,
+        request: RolloutRequest,
+        *,
+        key: str,
+        workflow_id: str = "",
+        namespace: str | None = None,
+    ) -> Rollout:
         """Take the prompts, remember the exact state before, give the candidates their first 0 %.
 
         Idempotent by `key`. Returned is the rollout of the prompt that leads.
@@ -53,6 +61,7 @@ class RolloutManager:
                     workflow_id=workflow_id,
                 )
                 for row in taken.rows:
+                    row.namespace = namespace
                     await steps.opened(session, row)
                 leader = taken.asked
             return await members.recorded(session, leader)
@@ -126,35 +135,6 @@ class RolloutManager:
         async with self._database.transaction() as session:
             for row in (await members.locked(session, rollout_id)).rows:
                 await steps.complete(session, row)
-
-    async def roll_back(self, rollout_id: str, *, reason: str, by: str = "") -> None:
-        """Restore the exact state before the rollout, traffic first, now and for good.
-
-        Allowed from every state of a live rollout: a rollback must never be the operation that
-        fails. A completed one may still be rolled back while its candidate is in production.
-
-        Raises:
-            NotFound: There is no such rollout.
-            Conflict: It is completed, and production has moved on since.
-            RollbackIncomplete: What was read back differs; nothing was written; try again.
-        """
-        async with self._database.transaction() as session:
-            for row in (await members.locked(session, rollout_id)).rows:
-                await steps.roll_back(session, row, by=by, reason=reason)
-
-    async def differences(self, rollout_id: str) -> list[str]:
-        """Read back what a rollback restored; return what differs from the state before, if any.
-
-        Raises:
-            NotFound: There is no such rollout.
-        """
-        async with self._database.reading() as session:
-            bundle = await members.found(session, rollout_id)
-            return [
-                bundle.name(row, what)
-                for row in bundle.rows
-                for what in await restoration.differences(session, row)
-            ]
 
     async def note(self, rollout_id: str, *, key: str, kind: Kind, by: str, reason: str) -> None:
         """Journal what a person asked for. Idempotent by `key`.

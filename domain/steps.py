@@ -7,13 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from domain import journal, restoration
+from domain import journal
 from domain.allocations import conclude
 from domain.bundles.members import arms
 from domain.errors import Conflict
 from domain.evidence import checks
 from domain.experiments import ABTestManager
 from domain.judge import Verdict
+from domain.leases import lease_until
 from domain.plan import RolloutPlan
 from domain.prompts import ExperimentStatus, VersionStatus
 from domain.record import Kind, RolloutStatus
@@ -102,20 +103,9 @@ async def complete(session: AsyncSession, row: RolloutRow) -> None:
     )
     baseline.status = VersionStatus.DEPRECATED
     session.add(baseline)
-    _conclude(row, RolloutStatus.PROMOTED)
+    row.status, row.concluded_at = RolloutStatus.PROMOTED.value, datetime.now(UTC)
     why = f"{candidate.version} serves everybody; {baseline.version} is deprecated"
     journal.write(session, row, key="complete", kind=Kind.COMPLETED, reason=why)
-
-
-async def roll_back(session: AsyncSession, row: RolloutRow, *, by: str, reason: str) -> None:
-    """Restore the exact state before, and prove it."""
-    if row.status == RolloutStatus.ROLLED_BACK:
-        return
-    row.epoch = await restoration.restore(session, row, by=by, reason=reason)
-    row.percent = 0.0
-    _conclude(row, RolloutStatus.ROLLED_BACK)
-    journal.write(session, row, key="roll_back", kind=Kind.ROLLED_BACK, by=by, reason=reason)
-    await restoration.prove(session, row)
 
 
 def _because(said: str, reason: str) -> str:
@@ -123,9 +113,7 @@ def _because(said: str, reason: str) -> str:
 
 
 def _refuse_unless_live(row: RolloutRow, verb: str) -> None:
+    """Let only a live one go on, and renew its lease: somebody looks after it."""
     if row.status != RolloutStatus.LIVE:
         raise Conflict(f"rollout {row.id!r} is {row.status}, cannot {verb}")
-
-
-def _conclude(row: RolloutRow, status: RolloutStatus) -> None:
-    row.status, row.concluded_at = status.value, datetime.now(UTC)
+    row.lease_until = lease_until(RolloutPlan.model_validate(row.plan), now=datetime.now(UTC))

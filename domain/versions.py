@@ -270,7 +270,7 @@ async def _refuse_if_used(session: AsyncSession, row: VersionRow) -> None:
     if await holder(session, row.name, row.prompt_type) == row.id:
         raise Conflict(f"version {row.version} of {prompt} is in production, cannot be deleted")
     uses = or_(RolloutRow.baseline_id == row.id, RolloutRow.candidate_id == row.id)
-    query = select(RolloutRow.id).where(RolloutRow.status == LIVE, uses)
+    query = select(RolloutRow.id).where(col(RolloutRow.status).in_(LIVE), uses)
     if rollout := (await session.exec(query)).first():
         raise Conflict(
             f"version {row.version} of {prompt} is in use by live rollout {rollout},"

@@ -1,5 +1,6 @@
 """What an operator's command works with: Temporal, the database, and who is asking."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -8,10 +9,11 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from control.connection import NoRollout, Unreachable, connect
-from control.rollouts import Control, Description
+from control.rollouts import TELLING, Control, Description
 from domain.database import Database
+from domain.errors import NotFound
 from domain.plan import RolloutRequest
-from domain.record import Decision, Rollout, RolloutStatus
+from domain.record import Decision, Rollout
 from domain.rollouts import RolloutManager
 from domain.versions import VersionManager
 from settings import UI_OFFSET, Settings
@@ -91,15 +93,24 @@ async def order(verb: Verb, name: str, prompt_type: str, *, reason: str, by: str
 
     Raises:
         NoRollout: There is none; where production can be reverted instead, it says how.
+        Unreachable: Temporal does not answer; what a rollback can do without, it says.
     """
-    control = Control(await connect(), task_queue=Settings.from_env().task_queue, leader=_leader)
     try:
+        queue = Settings.from_env().task_queue
+        control = Control(await connect(), task_queue=queue, leader=_leader)
         return (await control.order(verb, name, prompt_type, reason=reason, by=by)).said
+    except Unreachable as error:
+        if verb is not Verb.ROLLBACK:
+            raise
+        without = f"`rampart rollback {name}.{prompt_type} --direct`"
+        raise Unreachable(f"{error}; to roll back without it: {without}") from error
     except NoRollout as error:
         if verb is not Verb.ROLLBACK:
             raise
         async with storage() as database:
-            if await _roll_back_orphan(database, name, prompt_type, reason=reason, by=by):
+            why = reason or "its workflow was gone"
+            manager = RolloutManager(database)
+            if await manager.roll_back_prompt(name, prompt_type, reason=why, by=by):
                 return "rolled back in the database: its workflow was gone"
             raise NoRollout(f"{error}{await _instead(database, name, prompt_type)}") from error
 
@@ -109,16 +120,32 @@ async def _leader(name: str, prompt_type: str) -> Rollout | None:
         return await RolloutManager(database).leader(name, prompt_type)
 
 
-async def _roll_back_orphan(
-    database: Database, name: str, prompt_type: str, *, reason: str, by: str
-) -> bool:
-    """Roll back a live rollout that no workflow looks after; say whether there was one."""
-    manager = RolloutManager(database)
-    for latest in await manager.list(name, prompt_type, limit=1):
-        if latest.status is RolloutStatus.LIVE:
-            await manager.roll_back(latest.id, reason=reason or "its workflow was gone", by=by)
-            return True
-    return False
+async def roll_back_directly(name: str, prompt_type: str, *, reason: str, by: str) -> str:
+    """Roll back in the database, then tell the workflow, if Temporal is there; say what was done.
+
+    Raises:
+        NoRollout: None is live; where production can be reverted instead, it says how.
+        RollbackIncomplete: Users are on the baseline; something else could not be restored.
+    """
+    async with storage() as database:
+        manager = RolloutManager(database)
+        try:
+            proof = await manager.roll_back_directly(name, prompt_type, reason=reason, by=by)
+        except NotFound as error:
+            raise NoRollout(f"{error}{await _instead(database, name, prompt_type)}") from error
+    told = await _tell(name, prompt_type, reason=proof.reason, by=by)
+    then = "its workflow was told" if told else "its workflow was not reached, and will find it so"
+    return f"rolled back directly, and read back: all is as before; {then}"
+
+
+async def _tell(name: str, prompt_type: str, *, reason: str, by: str) -> bool:
+    try:
+        async with asyncio.timeout(TELLING.total_seconds()):
+            client = await connect()
+    except (Unreachable, TimeoutError):
+        return False
+    control = Control(client, task_queue=Settings.from_env().task_queue, leader=_leader)
+    return await control.tell(name, prompt_type, reason=reason, by=by)
 
 
 async def look(name: str, prompt_type: str) -> Picture:

@@ -78,9 +78,23 @@ def approve(prompt: Prompt, *, reason: Reason = "", by: By = "") -> None:
 
 
 @rollouts.command(rich_help_panel=OPERATE)
-def rollback(prompt: Prompt, *, reason: Reason = "", by: By = "") -> None:
+def rollback(
+    prompt: Prompt,
+    *,
+    reason: Reason = "",
+    by: By = "",
+    direct: Annotated[
+        bool, typer.Option("--direct", help="In the database, with Temporal up or down.")
+    ] = False,
+) -> None:
     """Return every user to the version before, now and for good."""
-    _order("rollback", prompt, reason=reason, by=by)
+    if not direct:
+        _order("rollback", prompt, reason=reason, by=by)
+        return
+    from terminal.desk import roll_back_directly
+
+    said = roll_back_directly(*prompt_of(prompt), reason=reason, by=operator(by))
+    say(f"{prompt}: {carry_out(said)}")
 
 
 @rollouts.command(rich_help_panel=LOOK)

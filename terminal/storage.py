@@ -93,7 +93,7 @@ async def _retention(wanted: dict[str, str], *, now: bool) -> "RetentionDescript
 
 
 async def _changed(control: "RetentionControl", wanted: dict[str, str]) -> "Retention":
-    from control.retention import NoSchedule
+    from control.schedules import NoSchedule
     from domain.errors import InvalidPlan
     from domain.retention.plan import Retention
 

@@ -3,8 +3,10 @@
 from temporalio import activity
 
 from activities.rollouts import Check, Ramp, RollBack, RolloutActivities
+from domain import VersionStatus
 from domain.errors import Unavailable
 from domain.judge import Verdict
+from domain.record import Proof
 from domain.rollouts import RolloutManager
 from tests.house import House
 
@@ -16,6 +18,7 @@ class Crowd(RolloutActivities):
         bad_from: From this check on, the candidate fails its users.
         silent: Nobody comes.
         failing: Activities by name, and how many more times each cannot reach the database.
+        meddling: Somebody archives the baseline just before a rollback is read back, once.
     """
 
     def __init__(self, house: House) -> None:
@@ -24,6 +27,7 @@ class Crowd(RolloutActivities):
         self.bad_from = 10**9
         self.silent = False
         self.failing: dict[str, int] = {}
+        self.meddling = False
 
     @activity.defn
     async def check(self, order: Check) -> Verdict:
@@ -45,11 +49,26 @@ class Crowd(RolloutActivities):
         await super().roll_back(order)
 
     @activity.defn
-    async def read_back(self, rollout_id: str) -> list[str]:
+    async def return_traffic(self, order: RollBack) -> int:
+        self._maybe_fail("return_traffic")
+        return await super().return_traffic(order)
+
+    @activity.defn
+    async def restore(self, rollout_id: str) -> None:
+        self._maybe_fail("restore")
+        await super().restore(rollout_id)
+
+    @activity.defn
+    async def prove(self, rollout_id: str) -> Proof:
+        self._maybe_fail("prove")
         if self.failing.get("read_back", 0) > 0:
             self.failing["read_back"] -= 1
-            return ["production is 1.1.0, was 1.0.0"]
-        return await super().read_back(rollout_id)
+            return Proof(missing=("production is 1.1.0, was 1.0.0",))
+        if self.meddling:
+            self.meddling = False
+            baseline = await self.house.get("1.0.0")
+            await self.house.versions.update_status(baseline.version_id, VersionStatus.ARCHIVED)
+        return await super().prove(rollout_id)
 
     def _maybe_fail(self, name: str) -> None:
         if self.failing.get(name, 0) > 0:

@@ -84,6 +84,12 @@ def cause(error: BaseException) -> str:
     return " ".join(text.split())
 
 
+def failure(what: str, error: ActivityError) -> ApplicationError:
+    """Return what a workflow fails with because of a refusal: one sentence, of the same type."""
+    kind = getattr(error.cause, "type", None)
+    return ApplicationError(f"{what}: {cause(error)}", type=kind, non_retryable=True)
+
+
 def is_refusal(error: ActivityError) -> bool:
     """Say whether the domain refused, for good, rather than something that may pass."""
     return isinstance(error.cause, ApplicationError) and error.cause.non_retryable

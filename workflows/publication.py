@@ -15,7 +15,8 @@ PROMPT = SearchAttributeKey.for_keyword("RampartPrompt")
 STAGE = SearchAttributeKey.for_int("RampartStage")
 PERCENT = SearchAttributeKey.for_float("RampartPercent")
 VERDICT = SearchAttributeKey.for_keyword("RampartVerdict")
-ATTRIBUTES = (PROMPT, STAGE, PERCENT, VERDICT)
+PHASE = SearchAttributeKey.for_keyword("RampartPhase")
+ATTRIBUTES = (PROMPT, STAGE, PERCENT, VERDICT, PHASE)
 BAR = 30  # characters
 WIDTH = 44  # characters of a value: what a code block of the page shows on a small laptop
 MEMO_AGE = timedelta(hours=1)  # an update of the memo is an action: on changes, else this often
@@ -42,7 +43,7 @@ class Publication:
             self._key, self._at = key, now
             workflow.upsert_memo(memo(progress))
             if state.search_attributes:
-                workflow.upsert_search_attributes(columns(progress))
+                workflow.upsert_search_attributes(columns(progress, phase=state.phase_attribute))
 
 
 def details(progress: Progress) -> str:
@@ -97,11 +98,17 @@ def memo(progress: Progress) -> dict[str, object]:
     }
 
 
-def columns(progress: Progress) -> Sequence[SearchAttributeUpdate[Any]]:
-    """Return the typed search attributes: what lists are filtered and sorted by."""
-    return [
+def columns(progress: Progress, *, phase: bool) -> Sequence[SearchAttributeUpdate[Any]]:
+    """Return the typed search attributes: what lists are filtered and sorted by.
+
+    Args:
+        progress: What to tell.
+        phase: Whether the server knows that one: before 0.4 it was not asked for.
+    """
+    found: list[SearchAttributeUpdate[Any]] = [
         PROMPT.value_set(progress.prompt),
         STAGE.value_set(progress.stage),
         PERCENT.value_set(progress.percent),
         VERDICT.value_set(progress.verdict.action.value),
     ]
+    return [*found, PHASE.value_set(progress.phase.value)] if phase else found

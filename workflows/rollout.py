@@ -1,14 +1,13 @@
 """The life of one rollout: open, ramp, bake, judge; then promoted, or rolled back."""
 
 import asyncio
-from datetime import timedelta
 
 from pydantic import JsonValue, ValidationError
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from activities.rollouts import Check, Open, RollBack, RolloutActivities
+    from activities.rollouts import Check, Open, RolloutActivities
     from domain.judge import Action, Verdict
     from workflows import execution
     from workflows.commands import Command, only
@@ -16,11 +15,10 @@ with workflow.unsafe.imports_passed_through():
     from workflows.messages import RolloutMessages
     from workflows.progress import Outcome
     from workflows.publication import Publication
+    from workflows.rollback import Rollback
     from workflows.state import Phase, State
 
 JITTER = 0.1  # of a wait, so that a thousand rollouts started together do not check together
-RESTORE_PAUSE = timedelta(seconds=1)  # doubled after each rollback that reads back incomplete
-RESTORE_PAUSE_MAX = timedelta(minutes=5)
 
 
 @workflow.defn
@@ -52,6 +50,8 @@ class RolloutWorkflow(RolloutMessages):
         try:
             if self._state.rollout is None:
                 await execution.shielded(self._open(only(given)))
+            if self._state.ending is not None:  # a rollback that began in an earlier history
+                raise execution.GivenUp
             return await self._go_through_stages()
         except execution.GivenUp:
             return await execution.shielded(self._roll_back(self._state.rollback or Command()))
@@ -154,24 +154,14 @@ class RolloutWorkflow(RolloutMessages):
 
     async def _roll_back(self, command: Command) -> Outcome:
         """Restore and read back, again and again until nothing differs."""
-        self._state.ending = Phase.ROLLING_BACK
-        order = RollBack(rollout_id=self._state.id, reason=command.reason, by=command.by)
-        pause = RESTORE_PAUSE
-        while True:
-            self._publication.publish(self._state)
-            await execution.execute(RolloutActivities.roll_back, order, summary=command.reason[:80])
-            missing = await execution.execute(
-                RolloutActivities.read_back, order.rollout_id, summary="is all as before?"
-            )
-            if not missing:
-                break
-            self._state.ending = Phase.ROLLBACK_INCOMPLETE
-            self._state.refused = f"rollback incomplete: {'; '.join(missing)}"
-            self._publication.publish(self._state)
-            await workflow.sleep(pause, summary="rollback incomplete: once more")
-            pause = min(pause * 2, RESTORE_PAUSE_MAX)
+        rollback = Rollback(
+            self._state,
+            publish=lambda: self._publication.publish(self._state),
+            rest=self._begin_anew_if_long,
+        )
+        whose = await rollback.until_proved(command)
         await self._write_notes()
-        return self._end(Phase.ROLLED_BACK, command)
+        return self._end(Phase.ROLLED_BACK, whose)
 
     def _end(self, phase: Phase, command: Command) -> Outcome:
         self._state.ending = phase
@@ -195,6 +185,9 @@ class RolloutWorkflow(RolloutMessages):
 
     def _continue_as_new_if_long(self) -> None:
         """Start a fresh history before this one is too long, unless somebody is waiting."""
-        calm = not (self._woken or self._state.notes.lines) and workflow.all_handlers_finished()
-        if calm and workflow.info().is_continue_as_new_suggested():
+        if not (self._woken or self._state.notes.lines):
+            self._begin_anew_if_long()
+
+    def _begin_anew_if_long(self) -> None:
+        if workflow.all_handlers_finished() and workflow.info().is_continue_as_new_suggested():
             workflow.continue_as_new({"carried": self._state.model_dump(mode="json")})

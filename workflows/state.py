@@ -1,7 +1,4 @@
-"""Where a rollout stands: all that continue-as-new carries.
-
-Pure: no timers, no activities. New fields need defaults, because running rollouts carry the old.
-"""
+"""Where a rollout stands: what continue-as-new carries, so new fields need defaults. Pure."""
 
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -48,6 +45,7 @@ class State(BaseModel):
 
     rollout: Rollout | None = None
     search_attributes: bool = False
+    phase_attribute: bool = False
     stage: int = 0
     epoch: int = 0
     baked: timedelta = timedelta(0)
@@ -97,6 +95,7 @@ class State(BaseModel):
         """Take in what opening found."""
         self.rollout, self.epoch = opened.rollout, opened.rollout.epoch
         self.search_attributes = opened.search_attributes
+        self.phase_attribute = opened.phase_attribute
 
     def enter(self, stage: int, *, epoch: int, now: datetime) -> None:
         """Start the clock of a stage that was just ramped to."""

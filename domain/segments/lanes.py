@@ -15,9 +15,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from domain.database import Database, default_database
 from domain.errors import Conflict, NotFound
 from domain.fields import check_label, check_prompt
-from domain.record import RolloutStatus
 from domain.rollouts import RolloutManager
-from domain.routing import lock_prompt
+from domain.routing import LIVE, lock_prompt
 from domain.segments.opening import open_rings, refuse_if_splitting
 from domain.segments.plan import Opening, Segment, SegmentedRequest, lane_name
 from domain.tables import SegmentRow
@@ -144,7 +143,7 @@ class SegmentManager:
         """Roll back the prompt's live rollout if that workflow left it; return whether it had."""
         async with self._database.transaction():
             for latest in await self._rollouts.list(name, prompt_type, limit=1):
-                if latest.workflow_id == workflow_id and latest.status is RolloutStatus.LIVE:
+                if latest.workflow_id == workflow_id and latest.status in LIVE:
                     await self._rollouts.roll_back(latest.id, reason=reason, by=by)
                     return True
         return False

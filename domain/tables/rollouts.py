@@ -8,6 +8,8 @@ from sqlmodel import Field, SQLModel
 
 from domain.tables.instants import UtcDateTime
 
+UNFINISHED = text("status IN ('live', 'rolling_back', 'rollback_incomplete')")
+
 
 class RolloutRow(SQLModel, table=True):
     """One attempt to replace a prompt's production version. At most one is live per prompt."""
@@ -19,14 +21,15 @@ class RolloutRow(SQLModel, table=True):
             "name",
             "prompt_type",
             unique=True,
-            sqlite_where=text("status = 'live'"),
-            postgresql_where=text("status = 'live'"),
+            sqlite_where=UNFINISHED,
+            postgresql_where=UNFINISHED,
         ),
     )
 
     id: str = Field(primary_key=True)
     key: str = Field(unique=True)  # the workflow's first run id: opening twice is opening once
     workflow_id: str
+    namespace: str | None = None  # of Temporal, where its workflow is
     name: str
     prompt_type: str
     baseline_id: str

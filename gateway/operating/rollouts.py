@@ -1,16 +1,19 @@
 """`/v1/rollouts`: start, watch and steer rollouts."""
 
+import asyncio
 from collections.abc import Sequence
 from http import HTTPStatus
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import Field, JsonValue
 
-from control.connection import NoRollout
-from control.rollouts import Description, Verb
+from control.connection import NoRollout, Unreachable
+from control.rollouts import TELLING, Description, Verb
 from domain.bundles.companions import MOST
+from domain.errors import InvalidValue
 from domain.plan import RolloutRequest
-from domain.record import Decision, RolloutStatus
+from domain.record import Decision
 from domain.rollouts import RolloutManager
 from gateway.operators import (
     Body,
@@ -25,6 +28,7 @@ from gateway.operators import (
 )
 
 PLACE = "/v1/rollouts"
+DIRECT = "Of a rollback: in the database, with Temporal up or down."
 
 
 class Along(Body):
@@ -111,25 +115,40 @@ class RolloutRoutes:
         raise NoRollout(f"no rollout of {flag} is known")
 
     async def order(
-        self, flag: Flag, verb: Verb, holder: Holder, given: Order | None = None
+        self,
+        flag: Flag,
+        verb: Verb,
+        holder: Holder,
+        given: Order | None = None,
+        direct: Annotated[bool, Query(description=DIRECT)] = False,
     ) -> Said:
         """Pause, resume, promote, approve or roll back; a rollback is never refused."""
         name, prompt_type = prompt_of(flag)
         reason = given.reason if given else ""
+        if direct:
+            return await self._directly(flag, verb, reason, by=holder.name)
         control = await self._operators.rollouts()
         try:
             answer = await control.order(verb, name, prompt_type, reason=reason, by=holder.name)
         except NoRollout:
-            if verb is Verb.ROLLBACK and await self._roll_back_orphan(flag, reason, by=holder.name):
+            if verb is Verb.ROLLBACK and await self._rollouts.roll_back_prompt(
+                name, prompt_type, reason=reason or "its workflow was gone", by=holder.name
+            ):
                 return Said(said="rolled back in the database: its workflow was gone")
             raise
         return Said(said=answer.said)
 
-    async def _roll_back_orphan(self, flag: str, reason: str, *, by: str) -> bool:
-        """Roll back a live rollout that no workflow looks after; say whether there was one."""
-        for latest in await self._rollouts.list(*prompt_of(flag), limit=1):
-            if latest.status is RolloutStatus.LIVE:
-                why = reason or "its workflow was gone"
-                await self._rollouts.roll_back(latest.id, reason=why, by=by)
-                return True
-        return False
+    async def _directly(self, flag: str, verb: Verb, reason: str, *, by: str) -> Said:
+        """Roll back in the database, then tell the workflow, if Temporal is there."""
+        if verb is not Verb.ROLLBACK:
+            raise InvalidValue(f"direct: only a rollback can be, got {verb.value}")
+        prompt = prompt_of(flag)
+        proof = await self._rollouts.roll_back_directly(*prompt, reason=reason, by=by)
+        try:
+            async with asyncio.timeout(TELLING.total_seconds()):
+                control = await self._operators.rollouts()
+            told = await control.tell(*prompt, reason=proof.reason, by=by)
+        except (Unreachable, TimeoutError):
+            told = False
+        then = "was told" if told else "was not reached, and will find it so"
+        return Said(said=f"rolled back directly, and read back; its workflow {then}")

@@ -48,6 +48,7 @@ async def test_a_rollout_is_started_paused_resumed_and_rolled_back_over_http(
         ("opened", "operate"),
         ("paused", "operate"),
         ("resumed", "operate"),
+        ("rolling_back", "operate"),
         ("rolled_back", "operate"),
     }
     assert any("enough" in line["reason"] for line in journal)
@@ -56,6 +57,41 @@ async def test_a_rollout_is_started_paused_resumed_and_rolled_back_over_http(
 async def phase(way_in: Entrance) -> str | None:
     _, found = await look(way_in, "rollouts/greeting.system")
     return found["outcome"]["outcome"] if found["outcome"] else None
+
+
+async def test_a_rollback_can_be_ordered_directly_and_the_workflow_concludes_so(
+    operated: Entrance,
+) -> None:
+    before = await operated.house.facts()
+    await operate(operated, "rollouts", STARTED)
+
+    refused = await operate(operated, "rollouts/greeting.system/pause?direct=true")
+    gone = await operate(
+        operated, "rollouts/greeting.system/rollback?direct=true", {"reason": "fire"}
+    )
+    again = await operate(operated, "rollouts/greeting.system/rollback?direct=true")
+
+    assert (refused[0], refused[1]["detail"]) == (422, "direct: only a rollback can be, got pause")
+    assert (gone[0], again[0]) == (200, 404)
+    assert gone[1]["said"] == "rolled back directly, and read back; its workflow was told"
+    assert await operated.house.facts() == before
+    await operated.until(lambda: phase(operated), "rolled_back")
+    _, found = await look(operated, "rollouts/greeting.system")
+    assert (found["outcome"]["by"], found["outcome"]["reason"]) == ("operate", "directly: fire")
+
+
+async def test_a_direct_rollback_needs_no_temporal_but_the_right_role(way_in: Entrance) -> None:
+    before = await way_in.house.facts()
+    await way_in.house.ramped(stage=2)
+    path = "/v1/rollouts/greeting.system/rollback"
+
+    plain = await way_in.ask("POST", path, role=Role.OPERATE)
+    forbidden = await way_in.ask("POST", f"{path}?direct=true", role=Role.EVALUATE)
+    status, answer = await operate(way_in, "rollouts/greeting.system/rollback?direct=true")
+
+    assert (plain.status_code, forbidden.status_code, status) == (503, 403, 200)
+    assert answer["said"].endswith("its workflow was not reached, and will find it so")
+    assert await way_in.house.facts() == before
 
 
 async def test_verbs_without_a_live_rollout_are_not_found(operated: Entrance) -> None:

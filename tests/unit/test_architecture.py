@@ -56,6 +56,7 @@ PURE = (
     "guardrail.py",
     "hindsight/",
     "judge.py",
+    "leases.py",
     "monitors/alerts.py",
     "monitors/marks.py",
     "monitors/plan.py",

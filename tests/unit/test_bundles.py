@@ -277,9 +277,10 @@ async def test_a_bundle_has_one_journal_whoever_is_asked(couple: Couple) -> None
             Kind.CHECKED,
             "farewell.system: success: 0.0% of 500 events, below the floor of 80.0%",
         ),
+        (Kind.ROLLING_BACK, "farewell.system is worse"),
         (Kind.ROLLED_BACK, "farewell.system is worse"),
     ]
-    assert [len(line.readings) for line in lines] == [0, 0, 0, 2, 0]
+    assert [len(line.readings) for line in lines] == [0, 0, 0, 2, 0, 0]
     along = await couple.along(rollout)
     assert await couple.rollouts.decisions(along.id) == lines
     assert await couple.rollouts.decisions(rollout.id, limit=2) == lines[-2:]

@@ -28,6 +28,7 @@ from workflows.rollout import RolloutWorkflow
 
 BIN = str(Path(sys.executable).parent)  # where wheels put their programs
 DAY = timedelta(days=1)
+LEFT_OUT = (Kind.CHECKED, Kind.ROLLING_BACK)
 GOODBYE_S = 10.0
 PLAN = RolloutPlan(
     stages=tuple(Stage(percent=percent, bake=DAY) for percent in (10, 50, 100)),
@@ -107,8 +108,8 @@ class Rehearsal:
         return list(await self.house.rollouts.decisions(rollout.id))
 
     async def story(self) -> list[Kind]:
-        """Return what was done, the checks left out."""
-        return [line.kind for line in await self.journal() if line.kind is not Kind.CHECKED]
+        """Return what was done, without the checks, and without the first step of a rollback."""
+        return [line.kind for line in await self.journal() if line.kind not in LEFT_OUT]
 
     async def took(self, handle: Handle) -> timedelta:
         """Return how long it ran by the workflow's own clock."""

@@ -227,19 +227,6 @@ async def test_a_rollback_does_not_wait_behind_a_write_that_is_retried(
     )
 
 
-async def test_a_rollback_is_tried_until_it_succeeds(rehearsal: Rehearsal) -> None:
-    before = await rehearsal.house.facts()
-    rehearsal.crowd.failing = {"roll_back": 50}
-    handle = await rehearsal.start()
-    await handle.signal("rollback")
-
-    outcome = await handle.result()
-
-    assert outcome.outcome is Phase.ROLLED_BACK
-    assert rehearsal.crowd.failing == {"roll_back": 0}
-    assert await rehearsal.house.facts() == before
-
-
 async def test_a_rollback_that_reads_back_incomplete_is_repeated_and_said(
     rehearsal: Rehearsal,
 ) -> None:
@@ -253,18 +240,6 @@ async def test_a_rollback_that_reads_back_incomplete_is_repeated_and_said(
     assert "production is 1.1.0, was 1.0.0" in progress.refused
 
     assert (await handle.result()).outcome is Phase.ROLLED_BACK
-
-
-async def test_a_rollout_that_was_fenced_off_rolls_back(rehearsal: Rehearsal) -> None:
-    handle = await rehearsal.start()
-    await rehearsal.sleep(HOUR)
-    (rollout,) = await rehearsal.house.rollouts.list()
-    await rehearsal.house.rollouts.roll_back(rollout.id, reason="by hand", by="ana")
-
-    outcome = await handle.result()
-
-    assert outcome.outcome is Phase.ROLLED_BACK
-    assert "is rolled_back, cannot check" in outcome.reason
 
 
 async def test_a_long_bake_goes_on_in_a_fresh_history(rehearsal: Rehearsal) -> None:

@@ -7,7 +7,7 @@ from temporalio.exceptions import ApplicationError
 
 from domain import VersionStatus
 from tests.workflows.conftest import Rehearsal
-from workflows.publication import ATTRIBUTES, PERCENT, PROMPT, STAGE, VERDICT
+from workflows.publication import ATTRIBUTES, PERCENT, PHASE, PROMPT, STAGE, VERDICT
 from workflows.state import Phase
 
 GOOD: dict[str, JsonValue] = {
@@ -28,7 +28,8 @@ async def test_the_small_json_starts_a_rollout_that_lists_and_describe_show(
     described = await handle.describe()
     columns = {key.name: described.typed_search_attributes.get(key) for key in ATTRIBUTES}
     assert columns == {PROMPT.name: "greeting.system", STAGE.name: 1, PERCENT.name: 5.0} | {
-        VERDICT.name: "advance"
+        VERDICT.name: "advance",
+        PHASE.name: "baking",
     }
     memo = await described.memo()
     assert (memo["phase"], memo["stage"]) == ("baking", "1 of 4: [5 %] → 25 % → 50 % → 100 %")

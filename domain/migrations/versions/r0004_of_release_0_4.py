@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from domain.migrations.columns import documents, instants, texts
+from domain.migrations.columns import documents, instants, only, texts
 
 revision = "0004"
 down_revision = "0003"
@@ -10,8 +10,12 @@ down_revision = "0003"
 
 def upgrade() -> None:
     """Add what is new; nobody who is live has a lease yet, and the next check gives one."""
-    for column in (*texts("bundle_id", null=True), *instants("lease_until", null=True)):
+    columns = texts("bundle_id", "namespace", null=True) + instants("lease_until", null=True)
+    for column in columns:
         op.add_column("rollout", column)
     op.create_index("ix_rollout_bundle_id", "rollout", ["bundle_id"])
     for column in documents("details", null=True):
         op.add_column("decision", column)
+    unfinished = only("status IN ('live', 'rolling_back', 'rollback_incomplete')")
+    op.drop_index("rollout_live", "rollout")
+    op.create_index("rollout_live", "rollout", ["name", "prompt_type"], unique=True, **unfinished)
