@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,7 +14,7 @@ from time import monotonic
 import uvicorn
 from redis.asyncio import Redis
 from starlette.types import ASGIApp
-from temporalio.client import Client
+from temporalio.client import Client, Interceptor
 from uvicorn.supervisors import Multiprocess
 
 from control.connection import Unreachable, connect
@@ -39,8 +39,10 @@ from domain.segments.audience import SegmentRouter
 from domain.tokens import Keyring, TokenManager
 from domain.versions import VersionManager
 from gateway.app import Gateway, Services
+from gateway.front import ANY_TOKEN, PUBLIC
 from gateway.health import Check
 from settings import Settings
+from telemetry import logs, tracing
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +53,8 @@ KEEP_ALIVE = timedelta(seconds=75)  # longer than load balancers keep a connecti
 REST = timedelta(seconds=2)  # before Temporal is looked for again
 BACKLOG = 2048
 COLLECT = (10_000, 20, 50)  # when garbage is looked for: events come by the thousand, acyclic
+# What comes by the thousand, what only looks after the process, and what stays open for hours.
+QUIET = ("/v1/events", "/v1/exposures", "/v1/changes", "/ofrep/", *PUBLIC, *ANY_TOKEN)
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -74,8 +78,9 @@ class Options:
 class Temporal:
     """The verbs of control; connects when they are first needed."""
 
-    def __init__(self, task_queue: str) -> None:
+    def __init__(self, task_queue: str, *, interceptors: Sequence[Interceptor] = ()) -> None:
         self._task_queue = task_queue
+        self._interceptors = interceptors
         self._client: Client | None = None
         self._failure: Unreachable | None = None
         self._failed_at = 0.0
@@ -104,7 +109,7 @@ class Temporal:
                 if self._failure is not None and not rested:
                     raise self._failure
                 try:
-                    self._client = await connect()
+                    self._client = await connect(interceptors=self._interceptors)
                 except Unreachable as error:
                     self._failure, self._failed_at = error, monotonic()
                     raise
@@ -160,8 +165,15 @@ class Intakes:
         return f"{aside} batches of events could not be counted and are set aside" if aside else ""
 
 
-def build(settings: Settings, options: Options) -> Gateway:
+def build(
+    settings: Settings, options: Options, *, interceptors: Sequence[Interceptor] = ()
+) -> Gateway:
     """Return a gateway that works with what the settings name; nothing is reached yet.
+
+    Args:
+        settings: Of this process.
+        options: How it is served.
+        interceptors: Stand around what it asks of Temporal.
 
     Raises:
         InvalidValue: The settings name no database, or no Redis, there could be.
@@ -175,7 +187,7 @@ def build(settings: Settings, options: Options) -> Gateway:
         Services(
             router=router,
             intake=intakes.intake,
-            operators=Temporal(settings.task_queue),
+            operators=Temporal(settings.task_queue, interceptors=interceptors),
             versions=VersionManager(database),
             experiments=ABTestManager(database),
             rollouts=RolloutManager(database),
@@ -192,9 +204,11 @@ def build(settings: Settings, options: Options) -> Gateway:
 
 def application(settings: Settings, options: Options) -> ASGIApp:
     """Return what a server serves, in a process that does nothing else."""
-    app = build(settings, options).app
+    logs.set_up(settings.log_format, traced=bool(settings.tracing))
+    spans = tracing.begin(settings.tracing, service="rampart-gateway")
+    app = build(settings, options, interceptors=spans.interceptors).app
     _settle()
-    return app
+    return spans.around(app, quiet=QUIET)
 
 
 def _settle() -> None:
@@ -214,6 +228,7 @@ def serve(settings: Settings, options: Options) -> None:
         WrongRevision: The database has the tables of another release.
         OSError: The address is taken, or not ours.
     """
+    logs.set_up(settings.log_format, traced=bool(settings.tracing))
     build(settings, options)  # what is wrong with the settings is told before anything is served
     asyncio.run(_look_at(Database(settings.database_url)))
     listener = _bound(options)
@@ -225,6 +240,7 @@ def serve(settings: Settings, options: Options) -> None:
         workers=options.workers,
         loop="auto",
         http="auto",
+        log_config=None,  # its lines go where ours go
         access_log=False,  # it would write tickets
         server_header=False,
         timeout_worker_healthcheck=int(START.total_seconds()),
