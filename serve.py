@@ -12,6 +12,7 @@ from functools import partial
 from time import monotonic
 
 import uvicorn
+from prometheus_client.metrics_core import Metric
 from redis.asyncio import Redis
 from starlette.types import ASGIApp
 from temporalio.client import Client, Interceptor
@@ -25,6 +26,7 @@ from control.segments import RingsControl
 from domain import broker
 from domain.broadcast.publisher import Publisher
 from domain.broadcast.source import updates_of
+from domain.census import CensusManager
 from domain.database import Database
 from domain.errors import WrongRevision
 from domain.experiments import ABTestManager
@@ -41,6 +43,7 @@ from domain.versions import VersionManager
 from gateway.app import Gateway, Services
 from gateway.front import ANY_TOKEN, PUBLIC
 from gateway.health import Check
+from gateway.vitals import Vitals, intake_gauges
 from settings import Settings
 from telemetry import logs, tracing
 
@@ -133,22 +136,13 @@ class Intakes:
             self.resources = (_closed(self._client), Publisher(self._client, database))
             self.checks["redis"] = self._redis_answers
 
-    async def measured(self) -> dict[str, float]:
+    async def measured(self) -> Sequence[Metric]:
         """Return what `/metrics` shows of events on their way; less of it while Redis is away."""
-        found = {"events_waiting": float(sum(each.waiting for each in self._waiting))}
-        if self._client is None:
-            return found
-        try:
-            backlog = await Stream(self._client).backlog()
-        except broker.OUTAGES:
-            return found
-        return found | {
-            "stream_entries": backlog.entries,
-            "stream_bytes": backlog.held,
-            "stream_entries_pending": backlog.pending,
-            "stream_entries_aside": backlog.aside,
-            "stream_oldest_seconds": backlog.oldest.total_seconds(),
-        }
+        backlog = None
+        if self._client is not None:
+            with suppress(*broker.OUTAGES):
+                backlog = await Stream(self._client).backlog()
+        return intake_gauges(sum(each.waiting for each in self._waiting), backlog)
 
     async def _database_answers(self) -> str:
         try:
@@ -196,7 +190,7 @@ def build(
             visitor=settings.operator,
             resources=(_disposed(database), *intakes.resources, router),
             checks=intakes.checks,
-            measure=intakes.measured,
+            measures=(Vitals(CensusManager(database)).measured, intakes.measured),
         ),
         origins=options.origins,
     )

@@ -59,7 +59,7 @@ class Services:
         resources: Entered, in this order, before the first request, and left after the last:
             the router, the intake, whatever feeds them.
         checks: What `/readyz` asks, by name.
-        measure: Returns what else `/metrics` shows, by name.
+        measures: Return what else `/metrics` shows.
     """
 
     router: SegmentRouter
@@ -73,7 +73,7 @@ class Services:
     visitor: str = ""
     resources: tuple[Opened, ...] = ()
     checks: Mapping[str, Check] = field(default_factory=dict)
-    measure: Measure | None = None
+    measures: tuple[Measure, ...] = ()
 
 
 class Gateway:
@@ -146,7 +146,7 @@ class Gateway:
         )
         for routes in (
             HealthRoutes(
-                services.router, self.telemetry, services.checks, measure=services.measure
+                services.router, self.telemetry, services.checks, measures=services.measures
             ),
             RolloutRoutes(services.operators, services.rollouts),
             RingsRoutes(services.operators),

@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # of the extra `tracing`, which not everybody has
     from opentelemetry.sdk.trace.export import SpanExporter
     from starlette.types import ASGIApp
 
+    from telemetry.trails import FollowingInterceptor
+
 logger = logging.getLogger(__name__)
 
 GROUP = "opentelemetry_traces_exporter"  # where packages of exporters enter theirs
@@ -36,7 +38,7 @@ class Tracing:
         self._transactions = Transactions(self._tracer)
 
     @property
-    def interceptors(self) -> Sequence[Interceptor]:
+    def interceptors(self) -> "Sequence[FollowingInterceptor]":
         """What a client of Temporal is connected with; a worker takes them from its client."""
         from telemetry.trails import FollowingInterceptor
 

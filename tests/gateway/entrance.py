@@ -13,6 +13,7 @@ from control.experiments import ExperimentControl
 from control.monitors import MonitorControl
 from control.rollouts import Control
 from control.segments import RingsControl
+from domain.census import CensusManager
 from domain.database import Database
 from domain.errors import Unavailable
 from domain.intake.direct import DirectIntake
@@ -23,6 +24,7 @@ from domain.segments.audience import SegmentRouter
 from domain.tokens import Keyring, Role, TokenManager
 from gateway.app import Gateway, Services
 from gateway.limits import Limits
+from gateway.vitals import Vitals
 from tests.house import House
 
 POLL = timedelta(milliseconds=50)
@@ -150,6 +152,7 @@ async def entrance(
             keyring=Keyring(manager, fresh=POLL),
             resources=(router,),
             checks={"database": answers},
+            measures=(Vitals(CensusManager(database), fresh=timedelta(0)).measured,),
         ),
         limits=limits or Limits(flush=POLL),
         origins=origins,

@@ -1,4 +1,4 @@
-"""One trace: from a request through Temporal to the transaction, on a real server; nothing twice."""
+"""One trace, from a request through Temporal to the transaction, on a real server."""
 
 import asyncio
 import base64
@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import format_trace_id
+from pydantic import JsonValue
 from temporalio.client import Client, WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
@@ -32,12 +33,17 @@ from worker import RUNNER, WORKFLOWS, build_worker
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 ASKED = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01", "baggage": "colour=of-a-stranger"}
-PLAN = {
+PLAN: JsonValue = {
     "stages": [{"percent": 10, "bake": "30d"}, {"percent": 100}],
     "check_min": "1s",
     "check_max": "1s",
 }
-ROLLOUT = {"name": "greeting", "prompt_type": "system", "candidate": "1.1.0", "plan": PLAN}
+ROLLOUT: JsonValue = {
+    "name": "greeting",
+    "prompt_type": "system",
+    "candidate": "1.1.0",
+    "plan": PLAN,
+}
 FLAG = "/v1/rollouts/greeting.system"
 
 
@@ -163,7 +169,7 @@ async def test_a_refused_order_says_so_in_its_trace_and_sets_nothing_off(traced:
     names = {span.name for span in spans}
     (request,) = (span for span in spans if span.name.startswith("POST"))
     assert refused.status_code == 409
-    assert request.attributes and request.attributes["http.response.status_code"] == 409
+    assert (request.attributes or {})["http.response.status_code"] == 409
     assert "ValidateUpdate:resume" in names
     assert not {name for name in names if name.startswith(("HandleUpdate", "RunActivity"))}
 

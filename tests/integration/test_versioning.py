@@ -1,14 +1,14 @@
-"""Workers as versions of a deployment, on the real dev server, steered by Temporal's command line."""
+"""Workers that are versions of a deployment, on the real dev server."""
 
 import asyncio
 import shutil
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable
-from datetime import timedelta
 from pathlib import Path
 
 import pytest_asyncio
+from pydantic import JsonValue
 from temporalio.client import Client, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
@@ -24,8 +24,16 @@ from workflows.progress import Outcome, Progress
 from workflows.rollout import RolloutWorkflow
 
 BIN = Path(sys.executable).parent
-PLAN = {"stages": [{"percent": 10, "bake": "30d"}, {"percent": 100}], "check_min": "1s"}
-GIVEN = {"name": "greeting", "prompt_type": "system", "candidate": "1.1.0", "plan": PLAN}
+PLAN: JsonValue = {
+    "stages": [{"percent": 10, "bake": "30d"}, {"percent": 100}],
+    "check_min": "1s",
+}
+GIVEN: JsonValue = {
+    "name": "greeting",
+    "prompt_type": "system",
+    "candidate": "1.1.0",
+    "plan": PLAN,
+}
 Handle = WorkflowHandle[RolloutWorkflow, Outcome]
 
 
