@@ -1,6 +1,8 @@
 """Workers that are versions of a deployment, on the real dev server."""
 
 import asyncio
+import re
+import shlex
 import shutil
 import sys
 from asyncio.subprocess import PIPE
@@ -23,6 +25,7 @@ from worker import build_worker, register_search_attributes, version_of
 from workflows.progress import Outcome, Progress
 from workflows.rollout import RolloutWorkflow
 
+GUIDE = (Path(__file__).parents[2] / "docs/guides/production.md").read_text()
 BIN = Path(sys.executable).parent
 PLAN: JsonValue = {
     "stages": [{"percent": 10, "bake": "30d"}, {"percent": 100}],
@@ -54,7 +57,8 @@ class Versions:
 
     async def make_current(self, build: str) -> str:
         """Do what `docs/guides/production.md` says, as soon as the version is there."""
-        words = ("worker", "deployment", "set-current-version", "--yes")
+        (typed,) = re.findall(r"^temporal (worker deployment set-current-version .+)$", GUIDE, re.M)
+        *words, _, _, _, _ = shlex.split(typed)
         return await self.temporal(*words, "--deployment-name", self.queue, "--build-id", build)
 
     async def temporal(self, *words: str) -> str:
