@@ -148,7 +148,7 @@ def worker() -> None:
     from worker import run
 
     settings = Settings.from_env()
-    logs.set_up(settings.log_format, traced=bool(settings.tracing))
+    logs.set_up(settings.log_format)
     carry_out(run(settings))
 
 

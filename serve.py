@@ -41,11 +41,11 @@ from domain.segments.audience import SegmentRouter
 from domain.tokens import Keyring, TokenManager
 from domain.versions import VersionManager
 from gateway.app import Gateway, Services
-from gateway.front import ANY_TOKEN, PUBLIC
 from gateway.health import Check
 from gateway.vitals import Vitals, intake_gauges
 from settings import Settings
-from telemetry import logs, tracing
+from telemetry import logs
+from telemetry.tracing import Tracing, Untraced, begin
 
 logger = logging.getLogger(__name__)
 
@@ -56,8 +56,6 @@ KEEP_ALIVE = timedelta(seconds=75)  # longer than load balancers keep a connecti
 REST = timedelta(seconds=2)  # before Temporal is looked for again
 BACKLOG = 2048
 COLLECT = (10_000, 20, 50)  # when garbage is looked for: events come by the thousand, acyclic
-# What comes by the thousand, what only looks after the process, and what stays open for hours.
-QUIET = ("/v1/events", "/v1/exposures", "/v1/changes", "/ofrep/", *PUBLIC, *ANY_TOKEN)
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -160,18 +158,19 @@ class Intakes:
 
 
 def build(
-    settings: Settings, options: Options, *, interceptors: Sequence[Interceptor] = ()
+    settings: Settings, options: Options, *, spans: Tracing | Untraced | None = None
 ) -> Gateway:
     """Return a gateway that works with what the settings name; nothing is reached yet.
 
     Args:
         settings: Of this process.
         options: How it is served.
-        interceptors: Stand around what it asks of Temporal.
+        spans: Whether and how it makes spans; by default none.
 
     Raises:
         InvalidValue: The settings name no database, or no Redis, there could be.
     """
+    spans = spans or Untraced()
     database = Database(settings.database_url)
     tokens = TokenManager(database)
     updates = updates_of(database, redis_url=settings.redis_url)
@@ -181,7 +180,7 @@ def build(
         Services(
             router=router,
             intake=intakes.intake,
-            operators=Temporal(settings.task_queue, interceptors=interceptors),
+            operators=Temporal(settings.task_queue, interceptors=spans.interceptors),
             versions=VersionManager(database),
             experiments=ABTestManager(database),
             rollouts=RolloutManager(database),
@@ -193,16 +192,16 @@ def build(
             measures=(Vitals(CensusManager(database)).measured, intakes.measured),
         ),
         origins=options.origins,
+        spans=spans.provider,
     )
 
 
 def application(settings: Settings, options: Options) -> ASGIApp:
     """Return what a server serves, in a process that does nothing else."""
-    logs.set_up(settings.log_format, traced=bool(settings.tracing))
-    spans = tracing.begin(settings.tracing, service="rampart-gateway")
-    app = build(settings, options, interceptors=spans.interceptors).app
+    logs.set_up(settings.log_format)
+    app = build(settings, options, spans=begin(settings.tracing, service="rampart-gateway")).app
     _settle()
-    return spans.around(app, quiet=QUIET)
+    return app
 
 
 def _settle() -> None:
@@ -222,7 +221,7 @@ def serve(settings: Settings, options: Options) -> None:
         WrongRevision: The database has the tables of another release.
         OSError: The address is taken, or not ours.
     """
-    logs.set_up(settings.log_format, traced=bool(settings.tracing))
+    logs.set_up(settings.log_format)
     build(settings, options)  # what is wrong with the settings is told before anything is served
     asyncio.run(_look_at(Database(settings.database_url)))
     listener = _bound(options)

@@ -210,7 +210,7 @@ async def _until_told_to_stop() -> None:
 def main() -> None:
     """Run one worker, as `rampart worker` does."""
     settings = Settings.from_env()
-    logs.set_up(settings.log_format, traced=bool(settings.tracing))
+    logs.set_up(settings.log_format)
     asyncio.run(run(settings))
 
 

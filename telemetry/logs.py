@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from enum import StrEnum
 
+from opentelemetry import trace
 from structlog.processors import JSONRenderer, LogfmtRenderer, TimeStamper, format_exc_info
 from structlog.stdlib import ExtraAdder, ProcessorFormatter, add_log_level
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -33,24 +34,20 @@ class Form(StrEnum):
     JSON = "json"
 
 
-def set_up(form: str, *, traced: bool = False) -> None:
+def set_up(form: str) -> None:
     """Have everything from INFO on written to stderr.
 
-    Args:
-        form: `text` or `json`.
-        traced: Add the ids of the span that a line was logged in.
-
     Raises:
-        InvalidValue: It is neither.
+        InvalidValue: The form is neither `text` nor `json`.
     """
     handler = logging.StreamHandler()
-    handler.setFormatter(formatter(form, traced=traced))
+    handler.setFormatter(formatter(form))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     workflow.logger.workflow_info_on_message = False  # it is in fields of its own
     activity.logger.activity_info_on_message = False
 
 
-def formatter(form: str, *, traced: bool = False) -> logging.Formatter:
+def formatter(form: str) -> logging.Formatter:
     """Return what makes a line of a record."""
     if form not in set(Form):
         raise InvalidValue(f"log format {form!r} is not known: give one of {', '.join(Form)}")
@@ -59,7 +56,7 @@ def formatter(form: str, *, traced: bool = False) -> logging.Formatter:
         ExtraAdder(),
         TimeStamper(fmt="iso", utc=True, key="time"),
         _place,
-        *((_span,) if traced else ()),
+        _span,
         format_exc_info,
     ]
     render: Processor = JSONRenderer(default=str, ensure_ascii=False)
@@ -88,8 +85,7 @@ def _place(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
 
 
 def _span(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    from opentelemetry import trace  # an extra: not everybody has it
-
+    """Say in which span, where spans are made."""
     context = trace.get_current_span().get_span_context()
     if context.is_valid:
         event["trace_id"] = trace.format_trace_id(context.trace_id)

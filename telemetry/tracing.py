@@ -17,7 +17,6 @@ from domain.errors import InvalidValue
 if TYPE_CHECKING:  # of the extra `tracing`, which not everybody has
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SpanExporter
-    from starlette.types import ASGIApp
 
     from telemetry.trails import FollowingInterceptor
 
@@ -28,12 +27,12 @@ INSTALL = "pip install 'rampart-rollouts[tracing]'"
 
 
 class Tracing:
-    """Makes spans with one provider."""
+    """Makes spans with one provider, which is what a gateway makes its own with."""
 
     def __init__(self, provider: "TracerProvider") -> None:
         from telemetry.transactions import Transactions
 
-        self._provider = provider
+        self.provider = provider
         self._tracer = provider.get_tracer("rampart")
         self._transactions = Transactions(self._tracer)
 
@@ -44,12 +43,6 @@ class Tracing:
 
         return [FollowingInterceptor(self._tracer)]
 
-    def around(self, app: "ASGIApp", *, quiet: tuple[str, ...] = ()) -> "ASGIApp":
-        """Return an application that makes a span for each request, but see `TracedRequests`."""
-        from telemetry.requests import TracedRequests
-
-        return TracedRequests(app, self._tracer, quiet=quiet)
-
     def watch_transactions(self) -> None:
         """Make a span for each transaction inside of what is traced."""
         self._transactions.watch()
@@ -57,17 +50,14 @@ class Tracing:
     def end(self) -> None:
         """Send what is left, and make no spans any more."""
         self._transactions.leave()
-        self._provider.shutdown()
+        self.provider.shutdown()
 
 
 class Untraced:
     """Makes none, and costs nothing."""
 
+    provider = None
     interceptors: Sequence[Interceptor] = ()
-
-    def around(self, app: "ASGIApp", *, quiet: tuple[str, ...] = ()) -> "ASGIApp":  # noqa: ARG002
-        """Return the application itself."""
-        return app
 
 
 def begin(exporters: str, *, service: str) -> Tracing | Untraced:

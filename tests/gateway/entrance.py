@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any, NoReturn
 
 import httpx
+from opentelemetry.trace import TracerProvider
 
 from control.connection import Unreachable
 from control.experiments import ExperimentControl
@@ -124,6 +125,7 @@ async def entrance(
     operators: Any = None,
     limits: Limits | None = None,
     origins: tuple[str, ...] = (),
+    spans: TracerProvider | None = None,
 ) -> AsyncIterator[Entrance]:
     """Open a gateway: everything in it is the real thing, but for what is given."""
     house = House(database)
@@ -156,6 +158,7 @@ async def entrance(
         ),
         limits=limits or Limits(flush=POLL),
         origins=origins,
+        spans=spans,
     )
     async with gateway.running():
         found = Entrance(gateway, house, texts, tokens=manager)

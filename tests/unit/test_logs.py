@@ -27,10 +27,10 @@ SECRETS = (
 class Log:
     """A logger whose lines can be read."""
 
-    def __init__(self, form: str, *, traced: bool = False) -> None:
+    def __init__(self, form: str) -> None:
         self._written = io.StringIO()
         handler = logging.StreamHandler(self._written)
-        handler.setFormatter(formatter(form, traced=traced))
+        handler.setFormatter(formatter(form))
         self.logger = logging.Logger("rampart", logging.INFO)  # noqa: LOG001  # nobody else's
         self.logger.addHandler(handler)
 
@@ -117,7 +117,7 @@ def test_an_exception_is_told_with_where_it_was_raised() -> None:
 
 
 def test_a_line_names_the_span_it_was_written_in() -> None:
-    log, tracer = Log("json", traced=True), TracerProvider().get_tracer("test")
+    log, tracer = Log("json"), TracerProvider().get_tracer("test")
 
     with tracer.start_as_current_span("work") as span:
         log.logger.info("worked")
