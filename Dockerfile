@@ -12,7 +12,7 @@ WORKDIR /src
 
 # Dependencies first: they change less often than we do.
 COPY pyproject.toml uv.lock README.md ./
-RUN uv sync --frozen --no-dev --no-install-project
+RUN uv sync --frozen --no-dev --extra tracing --no-install-project
 
 COPY domain/ domain/
 COPY activities/ activities/
@@ -22,8 +22,9 @@ COPY terminal/ terminal/
 COPY embedded/ embedded/
 COPY gateway/ gateway/
 COPY serving/ serving/
+COPY telemetry/ telemetry/
 COPY *.py ./
-RUN uv sync --frozen --no-dev --no-editable
+RUN uv sync --frozen --no-dev --extra tracing --no-editable
 
 
 FROM python:3.13.14-slim-trixie

@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE# else each of some hundred processes compiles a
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: FORCE help setup demo dev test check lint types chaos clients browser bench record compose
+.PHONY: FORCE help setup demo dev test check lint types chaos clients browser alerts bench record compose
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' Makefile
@@ -52,6 +52,12 @@ clients: $(STAMP) ## the official OpenFeature clients against a gateway; needs n
 
 browser: $(STAMP) ## the tests that look at real pages
 	@$(call marked,browser)
+
+alerts: ## the alert rules, played by Prometheus' promtool; needs Debian's `prometheus`
+	@command -v promtool >/dev/null || { \
+	  echo "promtool is not here; it comes with Debian's package prometheus" >&2; exit 1; }
+	@promtool check rules compose/prometheus/alerts.yml
+	@promtool test rules tests/alerts.yml
 
 bench: $(STAMP) ## every benchmark, small
 	@set -- benchmarks/*.py; [ -e "$$1" ] || { echo "no benchmarks yet" >&2; exit 1; }; \

@@ -144,13 +144,13 @@ def dev(
 @app.command(rich_help_panel=RUN)
 def worker() -> None:
     """Run one worker; in production, as many as you like."""
-    import logging
-
     from settings import Settings
+    from telemetry import logs
     from worker import run
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    carry_out(run(Settings.from_env()))
+    settings = Settings.from_env()
+    logs.set_up(settings.log_format)
+    carry_out(run(settings))
 
 
 app.command(rich_help_panel=RUN)(gateway)

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,9 +12,10 @@ from functools import partial
 from time import monotonic
 
 import uvicorn
+from prometheus_client.metrics_core import Metric
 from redis.asyncio import Redis
 from starlette.types import ASGIApp
-from temporalio.client import Client
+from temporalio.client import Client, Interceptor
 from uvicorn.supervisors import Multiprocess
 
 from control.connection import Unreachable, connect
@@ -25,6 +26,7 @@ from control.segments import RingsControl
 from domain import broker
 from domain.broadcast.publisher import Publisher
 from domain.broadcast.source import updates_of
+from domain.census import CensusManager
 from domain.database import Database
 from domain.errors import WrongRevision
 from domain.experiments import ABTestManager
@@ -40,7 +42,10 @@ from domain.tokens import Keyring, TokenManager
 from domain.versions import VersionManager
 from gateway.app import Gateway, Services
 from gateway.health import Check
+from gateway.vitals import Vitals, intake_gauges
 from settings import Settings
+from telemetry import logs
+from telemetry.tracing import Tracing, Untraced, begin
 
 logger = logging.getLogger(__name__)
 
@@ -74,9 +79,12 @@ class Options:
 class Temporal:
     """The verbs of control; connects when they are first needed."""
 
-    def __init__(self, task_queue: str, *, leader: Leader) -> None:
+    def __init__(
+        self, task_queue: str, *, leader: Leader, interceptors: Sequence[Interceptor] = ()
+    ) -> None:
         self._task_queue = task_queue
         self._leader = leader
+        self._interceptors = interceptors
         self._client: Client | None = None
         self._failure: Unreachable | None = None
         self._failed_at = 0.0
@@ -106,7 +114,7 @@ class Temporal:
                 if self._failure is not None and not rested:
                     raise self._failure
                 try:
-                    self._client = await connect()
+                    self._client = await connect(interceptors=self._interceptors)
                 except Unreachable as error:
                     self._failure, self._failed_at = error, monotonic()
                     raise
@@ -130,22 +138,13 @@ class Intakes:
             self.resources = (_closed(self._client), Publisher(self._client, database))
             self.checks["redis"] = self._redis_answers
 
-    async def measured(self) -> dict[str, float]:
+    async def measured(self) -> Sequence[Metric]:
         """Return what `/metrics` shows of events on their way; less of it while Redis is away."""
-        found = {"events_waiting": float(sum(each.waiting for each in self._waiting))}
-        if self._client is None:
-            return found
-        try:
-            backlog = await Stream(self._client).backlog()
-        except broker.OUTAGES:
-            return found
-        return found | {
-            "stream_entries": backlog.entries,
-            "stream_bytes": backlog.held,
-            "stream_entries_pending": backlog.pending,
-            "stream_entries_aside": backlog.aside,
-            "stream_oldest_seconds": backlog.oldest.total_seconds(),
-        }
+        backlog = None
+        if self._client is not None:
+            with suppress(*broker.OUTAGES):
+                backlog = await Stream(self._client).backlog()
+        return intake_gauges(sum(each.waiting for each in self._waiting), backlog)
 
     async def _database_answers(self) -> str:
         try:
@@ -162,12 +161,20 @@ class Intakes:
         return f"{aside} batches of events could not be counted and are set aside" if aside else ""
 
 
-def build(settings: Settings, options: Options) -> Gateway:
+def build(
+    settings: Settings, options: Options, *, spans: Tracing | Untraced | None = None
+) -> Gateway:
     """Return a gateway that works with what the settings name; nothing is reached yet.
+
+    Args:
+        settings: Of this process.
+        options: How it is served.
+        spans: Whether and how it makes spans; by default none.
 
     Raises:
         InvalidValue: The settings name no database, or no Redis, there could be.
     """
+    spans = spans or Untraced()
     database = Database(settings.database_url)
     tokens, rollouts = TokenManager(database), RolloutManager(database)
     updates = updates_of(database, redis_url=settings.redis_url)
@@ -177,7 +184,9 @@ def build(settings: Settings, options: Options) -> Gateway:
         Services(
             router=router,
             intake=intakes.intake,
-            operators=Temporal(settings.task_queue, leader=rollouts.leader),
+            operators=Temporal(
+                settings.task_queue, leader=rollouts.leader, interceptors=spans.interceptors
+            ),
             versions=VersionManager(database),
             experiments=ABTestManager(database),
             rollouts=rollouts,
@@ -186,15 +195,17 @@ def build(settings: Settings, options: Options) -> Gateway:
             visitor=settings.operator,
             resources=(_disposed(database), *intakes.resources, router),
             checks=intakes.checks,
-            measure=intakes.measured,
+            measures=(Vitals(CensusManager(database)).measured, intakes.measured),
         ),
         origins=options.origins,
+        spans=spans.provider,
     )
 
 
 def application(settings: Settings, options: Options) -> ASGIApp:
     """Return what a server serves, in a process that does nothing else."""
-    app = build(settings, options).app
+    logs.set_up(settings.log_format)
+    app = build(settings, options, spans=begin(settings.tracing, service="rampart-gateway")).app
     _settle()
     return app
 
@@ -216,6 +227,7 @@ def serve(settings: Settings, options: Options) -> None:
         WrongRevision: The database has the tables of another release.
         OSError: The address is taken, or not ours.
     """
+    logs.set_up(settings.log_format)
     build(settings, options)  # what is wrong with the settings is told before anything is served
     asyncio.run(_look_at(Database(settings.database_url)))
     listener = _bound(options)
@@ -227,6 +239,7 @@ def serve(settings: Settings, options: Options) -> None:
         workers=options.workers,
         loop="auto",
         http="auto",
+        log_config=None,  # its lines go where ours go
         access_log=False,  # it would write tickets
         server_header=False,
         timeout_worker_healthcheck=int(START.total_seconds()),

@@ -1,10 +1,15 @@
-"""The only reader of the environment. Temporal's own address is read by `temporalio.envconfig`."""
+"""The only reader of the environment.
+
+Temporal's own address is read by `temporalio.envconfig`, and `OTEL_*` by OpenTelemetry's SDK.
+"""
 
 import os
 from dataclasses import dataclass
 
 UI_OFFSET = 1000  # Temporal's dev server has its UI so many ports above itself
 EMBEDDED_DATABASE = "sqlite:///.rampart/rampart.db"
+OTLP_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+OTLP_PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,6 +22,11 @@ class Settings:
         task_queue: The Temporal task queue that workers poll and starters name.
         operator: Who the commands of this process come from, as the journal will show it.
         ui_url: Temporal's web UI, for links; empty when unknown.
+        log_format: `text` or `json`.
+        metrics_address: `host:port` where a worker shows Prometheus its metrics; empty for nowhere.
+        tracing: Exporters of spans, separated by commas; empty for no spans.
+        build_id: What a worker's code is called in the deployment; empty for no versioning.
+        deployment: The Worker Deployment that versions of the worker belong to.
     """
 
     database_url: str = EMBEDDED_DATABASE
@@ -24,17 +34,40 @@ class Settings:
     task_queue: str = "rampart"
     operator: str = ""
     ui_url: str = ""
+    log_format: str = "text"
+    metrics_address: str = ""
+    tracing: str = ""
+    build_id: str = ""
+    deployment: str = "rampart"
 
     @classmethod
     def from_env(cls) -> "Settings":
-        """Read `RAMPART_DATABASE_URL`, `…_REDIS_URL`, `…_TASK_QUEUE`, `…_UI_URL`, `…_OPERATOR`."""
+        """Read `RAMPART_DATABASE_URL`, `…_REDIS_URL`, `…_TASK_QUEUE`, `…_LOG_FORMAT` …."""
         return cls(
             database_url=os.environ.get("RAMPART_DATABASE_URL") or EMBEDDED_DATABASE,
             redis_url=os.environ.get("RAMPART_REDIS_URL") or "",
             task_queue=os.environ.get("RAMPART_TASK_QUEUE") or "rampart",
             operator=os.environ.get("RAMPART_OPERATOR") or os.environ.get("USER") or "",
             ui_url=os.environ.get("RAMPART_UI_URL") or "",
+            log_format=os.environ.get("RAMPART_LOG_FORMAT") or "text",
+            metrics_address=os.environ.get("RAMPART_METRICS_ADDRESS") or "",
+            tracing=_exporters(),
+            build_id=os.environ.get("RAMPART_BUILD_ID") or "",
+            deployment=os.environ.get("RAMPART_DEPLOYMENT") or "rampart",
         )
+
+
+def _exporters() -> str:
+    """Return who spans go to, if `OTEL_*` asks for any; all else of it OpenTelemetry reads."""
+    names = os.environ.get("OTEL_TRACES_EXPORTER", "")
+    if not names and any(os.environ.get(name) for name in OTLP_ENDPOINTS):
+        names = "otlp"
+    if names == "none" or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return ""
+    protocols = (os.environ.get(name) for name in OTLP_PROTOCOLS)
+    protocol = next((found for found in protocols if found), "http/protobuf")
+    otlp = "otlp_proto_grpc" if protocol == "grpc" else "otlp_proto_http"
+    return ",".join(otlp if name.strip() == "otlp" else name.strip() for name in names.split(","))
 
 
 def child_environment(**ours: str) -> dict[str, str]:

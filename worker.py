@@ -13,8 +13,9 @@ from typing import Any
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import Client
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.service import RPCError, RPCStatusCode
-from temporalio.worker import Worker
+from temporalio.worker import Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.monitors import MonitorActivities
@@ -38,7 +39,9 @@ from domain.rollouts import RolloutManager
 from domain.segments.lanes import SegmentManager
 from domain.trials.manager import TrialManager
 from settings import Settings
+from telemetry import logs, meters, tracing
 from workflows.experiments.workflow import ExperimentWorkflow
+from workflows.meters import BUCKETS
 from workflows.monitors.workflow import MonitorWorkflow
 from workflows.publication import ATTRIBUTES
 from workflows.reconciliation import ReconcileWorkflow
@@ -54,11 +57,13 @@ TAKEOVER = timedelta(seconds=2)  # how soon another worker takes up a killed one
 PASSED_THROUGH = (
     "activities",
     "domain",
+    "opentelemetry",
     "pydantic",
     "pydantic_core",
     "settings",
     "sqlalchemy",
     "sqlmodel",
+    "telemetry",
     "yaml",
 )
 RUNNER = SandboxedWorkflowRunner(
@@ -76,13 +81,19 @@ WORKFLOWS = (
 )
 
 
-def build_worker(client: Client, *hands: object, task_queue: str) -> Worker:
+def build_worker(
+    client: Client,
+    *hands: object,
+    task_queue: str,
+    deployment: WorkerDeploymentConfig | None = None,
+) -> Worker:
     """Return a worker, not yet running.
 
     Args:
         client: Of the Temporal server.
         hands: Objects with activities; what none of them can do waits for another worker.
         task_queue: Where it looks for work.
+        deployment: The version it is of its deployment; None for a worker without one.
     """
     return Worker(
         client,
@@ -92,6 +103,22 @@ def build_worker(client: Client, *hands: object, task_queue: str) -> Worker:
         workflow_runner=RUNNER,
         graceful_shutdown_timeout=GRACE,
         sticky_queue_schedule_to_start_timeout=TAKEOVER,
+        deployment_config=deployment,
+    )
+
+
+def version_of(settings: Settings) -> WorkerDeploymentConfig | None:
+    """Return which version of its deployment a worker is, if it is to be one.
+
+    What runs goes on under the version that is current: every release replays the histories of
+    those before it, and a rollout that stayed with its first worker would keep that one for weeks.
+    """
+    if not settings.build_id:
+        return None
+    return WorkerDeploymentConfig(
+        version=WorkerDeploymentVersion(settings.deployment, settings.build_id),
+        use_worker_versioning=True,
+        default_versioning_behavior=VersioningBehavior.AUTO_UPGRADE,
     )
 
 
@@ -138,7 +165,9 @@ async def run(settings: Settings) -> None:
     """
     database = Database(settings.database_url)
     await database.probe()
-    client = await connect()
+    spans = tracing.begin(settings.tracing, service="rampart-worker")
+    runtime = meters.runtime(settings.metrics_address, buckets=BUCKETS)
+    client = await connect(interceptors=spans.interceptors, runtime=runtime)
     known = await register_search_attributes(client)
     worker = build_worker(
         client,
@@ -149,6 +178,7 @@ async def run(settings: Settings) -> None:
         RetentionActivities(RetentionManager(database)),
         ReconciliationActivities(Reconciler(database)),
         task_queue=settings.task_queue,
+        deployment=version_of(settings),
     )
     await RetentionControl(client, task_queue=settings.task_queue).ensure()
     await ReconcileControl(client, task_queue=settings.task_queue).ensure()
@@ -186,8 +216,9 @@ async def _until_told_to_stop() -> None:
 
 def main() -> None:
     """Run one worker, as `rampart worker` does."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    asyncio.run(run(Settings.from_env()))
+    settings = Settings.from_env()
+    logs.set_up(settings.log_format)
+    asyncio.run(run(settings))
 
 
 if __name__ == "__main__":

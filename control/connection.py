@@ -1,12 +1,13 @@
 """The connection to Temporal, and how its errors are told: what all verbs share."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
 from temporalio.client import (
     Client,
+    Interceptor,
     WorkflowContinuedAsNewError,
     WorkflowExecution,
     WorkflowExecutionDescription,
@@ -17,6 +18,7 @@ from temporalio.client import (
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 from temporalio.exceptions import ApplicationError
+from temporalio.runtime import Runtime
 from temporalio.service import RPCError
 from temporalio.types import MethodSyncNoParam
 
@@ -44,8 +46,14 @@ class Unreachable(ControlError):
     """Temporal, or a worker, does not answer."""
 
 
-async def connect() -> Client:
+async def connect(
+    *, interceptors: Sequence[Interceptor] = (), runtime: Runtime | None = None
+) -> Client:
     """Connect as `temporalio.envconfig` says: `TEMPORAL_ADDRESS` …, else localhost:7233.
+
+    Args:
+        interceptors: Stand around all that the client, and a worker of its, does.
+        runtime: Where the SDK's logs and metrics go; by default as the SDK has it.
 
     Raises:
         Unreachable: Nobody answers there, or the configuration cannot be read.
@@ -54,7 +62,12 @@ async def connect() -> Client:
     target = config.setdefault("target_host", "localhost:7233")
     try:
         async with asyncio.timeout(PATIENCE.total_seconds()):
-            return await Client.connect(**config, data_converter=pydantic_data_converter)
+            return await Client.connect(
+                **config,
+                data_converter=pydantic_data_converter,
+                interceptors=interceptors,
+                runtime=runtime,
+            )
     except (RuntimeError, TimeoutError) as error:
         raise Unreachable(
             f"no Temporal server answers at {target}: start one with `rampart dev`,"

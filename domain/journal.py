@@ -34,7 +34,8 @@ def write(
         reason=reason,
     )
     session.add_all([row, line])
-    logger.info("rollout.%s", kind.value, extra={"rollout": row.id, "by": by, "reason": reason})
+    told = {"rollout": row.id, "prompt": f"{row.name}.{row.prompt_type}", "by": by}
+    logger.info("rollout.%s", kind.value, extra=told | {"reason": reason})
     return line
 
 

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Header, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
+from fastapi.telemetry import TelemetryConfig
+from opentelemetry.trace import TracerProvider
 from sse_starlette import EventSourceResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
@@ -25,7 +27,7 @@ from domain.tokens import Keyring, Role, TokenManager
 from domain.versions import VersionManager
 from gateway.document import complete
 from gateway.evaluation import FLAG, FLAGS, AllFlags, Evaluator, OneFlag
-from gateway.front import Front
+from gateway.front import ANY_TOKEN, PUBLIC, Front
 from gateway.guard import Guard
 from gateway.health import Check, HealthRoutes, Measure
 from gateway.ingestion import Events, Exposures
@@ -45,6 +47,8 @@ from gateway.telemetry import Telemetry
 from gateway.templates import Templates
 
 TITLE = "rampart"
+# What only looks after the process, and what stays open for hours.
+UNTRACED = PUBLIC | ANY_TOKEN | {CHANGES}
 
 Opened = AbstractAsyncContextManager[object]
 
@@ -59,7 +63,7 @@ class Services:
         resources: Entered, in this order, before the first request, and left after the last:
             the router, the intake, whatever feeds them.
         checks: What `/readyz` asks, by name.
-        measure: Returns what else `/metrics` shows, by name.
+        measures: Return what else `/metrics` shows.
     """
 
     router: SegmentRouter
@@ -73,14 +77,19 @@ class Services:
     visitor: str = ""
     resources: tuple[Opened, ...] = ()
     checks: Mapping[str, Check] = field(default_factory=dict)
-    measure: Measure | None = None
+    measures: tuple[Measure, ...] = ()
 
 
 class Gateway:
     """The application; `app` is what a server serves."""
 
     def __init__(
-        self, services: Services, *, limits: Limits | None = None, origins: tuple[str, ...] = ()
+        self,
+        services: Services,
+        *,
+        limits: Limits | None = None,
+        origins: tuple[str, ...] = (),
+        spans: TracerProvider | None = None,
     ) -> None:
         """Take what to work with.
 
@@ -88,8 +97,10 @@ class Gateway:
             services: Not yet entered.
             limits: How much is taken at once.
             origins: Of web pages whose scripts may ask; none by default.
+            spans: Of requests that are let in, the hot ones left out; None for none.
         """
         self._services = services
+        self._spans = spans
         self._limits = limits = limits or Limits()
         self.telemetry = Telemetry()
         rates = Rates(limits.per_second, burst=limits.burst)
@@ -142,11 +153,12 @@ class Gateway:
             docs_url=None,
             redoc_url=None,
             redirect_slashes=False,
+            telemetry=_telemetry(self._spans),
             lifespan=self.running,
         )
         for routes in (
             HealthRoutes(
-                services.router, self.telemetry, services.checks, measure=services.measure
+                services.router, self.telemetry, services.checks, measures=services.measures
             ),
             RolloutRoutes(services.operators, services.rollouts),
             RingsRoutes(services.operators),
@@ -189,6 +201,19 @@ class Gateway:
         gauge("streams_open", "Clients that follow changes.", lambda: self._streams.open)
         gauge("flags", "Flags that are known.", lambda: len(services.router.snapshots))
         gauge("routing_stale", "1 if epochs could not be read.", lambda: services.router.stale)
+
+
+def _telemetry(spans: TracerProvider | None) -> TelemetryConfig:
+    """Have FastAPI make a span for a request, and nothing else: its logs would repeat bodies."""
+    config = TelemetryConfig(
+        tracing=spans is not None,
+        metrics=False,
+        logs=False,
+        operation_spans=False,
+        auto_configure=False,
+        exclude=lambda scope: scope["path"] in UNTRACED,
+    )
+    return config if spans is None else {**config, "tracer_provider": spans}
 
 
 def _across(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:

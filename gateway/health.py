@@ -1,13 +1,15 @@
 """`/healthz`, `/readyz`, `/metrics`: whether it lives, whether it can serve, and what it did."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 
 from fastapi import APIRouter, Response
+from prometheus_client.metrics_core import Metric
 from pydantic import BaseModel
 
+from domain.errors import Unavailable
 from domain.routing import Router
 from gateway.problems import RETRY, Problem, retry_after
 from gateway.telemetry import CONTENT_TYPE, Telemetry
@@ -15,7 +17,7 @@ from gateway.telemetry import CONTENT_TYPE, Telemetry
 PATIENCE_S = 2.0
 
 Check = Callable[[], Awaitable[str]]  # what is wrong, in a sentence; empty when nothing is
-Measure = Callable[[], Awaitable[Mapping[str, float]]]
+Measure = Callable[[], Awaitable[Iterable[Metric]]]
 
 
 class Alive(BaseModel):
@@ -40,12 +42,12 @@ class HealthRoutes:
         telemetry: Telemetry,
         checks: Mapping[str, Check],
         *,
-        measure: Measure | None = None,
+        measures: Sequence[Measure] = (),
     ) -> None:
         self._router = router
         self._telemetry = telemetry
         self._checks = checks
-        self._measure = measure
+        self._measures = measures
 
     def router(self) -> APIRouter:
         """Return the routes."""
@@ -90,12 +92,17 @@ class HealthRoutes:
 
     async def metrics(self) -> Response:
         """Return everything that is counted in this process."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE_S):
-                for name, value in (await self._measure() if self._measure else {}).items():
-                    self._telemetry.show(name, value)
+        found = await asyncio.gather(*(self._measured(measure) for measure in self._measures))
+        self._telemetry.show(family for families in found for family in families)
         media_type = CONTENT_TYPE.decode()
         return Response(self._telemetry.exposition(), media_type=media_type)
+
+    async def _measured(self, measure: Measure) -> Iterable[Metric]:
+        """Measure; what cannot be told at once is not shown, rather than what it was before."""
+        with suppress(TimeoutError, Unavailable):
+            async with asyncio.timeout(PATIENCE_S):
+                return await measure()
+        return ()
 
     async def _ask(self, check: Check) -> str:
         try:

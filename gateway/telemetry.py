@@ -26,6 +26,15 @@ class _Total(Collector):
         yield CounterMetricFamily(self._name, self._documentation, value=self._read())
 
 
+class _Measured(Collector):
+    """What was measured elsewhere, when somebody asked last."""
+
+    families: tuple[Metric, ...] = ()
+
+    def collect(self) -> Iterable[Metric]:
+        return self.families
+
+
 class Telemetry:
     """Counts requests, events and evaluations of this process, and shows what others count."""
 
@@ -55,7 +64,8 @@ class Telemetry:
         self._evaluations = {reason: evaluations.labels(reason.value) for reason in Reason}
         self._known: dict[tuple[str, str, int], Counter] = {}
         self._timed: dict[str, Histogram] = {}
-        self._shown: dict[str, Gauge] = {}
+        self._measured = _Measured()
+        self.registry.register(self._measured)
 
     def request(self, route: str, method: str, *, status: int, seconds: float) -> None:
         """Count one answered request; `route` is a template, never a path."""
@@ -88,12 +98,9 @@ class Telemetry:
         """Show what `read` returns, which never falls, whenever somebody looks."""
         self.registry.register(_Total(f"rampart_{name}", documentation, read))
 
-    def show(self, name: str, value: float) -> None:
-        """Show a figure until the next one of its name."""
-        if name not in self._shown:
-            said = name.replace("_", " ").capitalize()
-            self._shown[name] = Gauge(f"rampart_{name}", f"{said}.", registry=self.registry)
-        self._shown[name].set(value)
+    def show(self, families: Iterable[Metric]) -> None:
+        """Show what was measured elsewhere just now, instead of what was shown before."""
+        self._measured.families = tuple(families)
 
     def exposition(self) -> bytes:
         """Return everything in Prometheus' text format."""

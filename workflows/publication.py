@@ -8,6 +8,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
+from workflows.meters import Meters
 from workflows.progress import Progress, clock, stage_of
 from workflows.state import State
 
@@ -31,10 +32,12 @@ class Publication:
     def __init__(self) -> None:
         self._key: tuple[object, ...] = ()
         self._at: datetime | None = None
+        self._meters = Meters()
 
     def publish(self, state: State) -> None:
         """Show where the rollout stands."""
         now = workflow.now()
+        self._meters.follow(state)
         progress = Progress.of(state, now=now)
         workflow.set_current_details(details(progress))
         key = (progress.phase, progress.stage, progress.verdict.action, progress.refused)

@@ -7,12 +7,14 @@ from datetime import timedelta
 from typing import Any, NoReturn
 
 import httpx
+from opentelemetry.trace import TracerProvider
 
 from control.connection import Unreachable
 from control.experiments import ExperimentControl
 from control.monitors import MonitorControl
 from control.rollouts import Control
 from control.segments import RingsControl
+from domain.census import CensusManager
 from domain.database import Database
 from domain.errors import Unavailable
 from domain.intake.direct import DirectIntake
@@ -23,6 +25,7 @@ from domain.segments.audience import SegmentRouter
 from domain.tokens import Keyring, Role, TokenManager
 from gateway.app import Gateway, Services
 from gateway.limits import Limits
+from gateway.vitals import Vitals
 from tests.house import House
 
 POLL = timedelta(milliseconds=50)
@@ -122,6 +125,7 @@ async def entrance(
     operators: Any = None,
     limits: Limits | None = None,
     origins: tuple[str, ...] = (),
+    spans: TracerProvider | None = None,
 ) -> AsyncIterator[Entrance]:
     """Open a gateway: everything in it is the real thing, but for what is given."""
     house = House(database)
@@ -150,9 +154,11 @@ async def entrance(
             keyring=Keyring(manager, fresh=POLL),
             resources=(router,),
             checks={"database": answers},
+            measures=(Vitals(CensusManager(database), fresh=timedelta(0)).measured,),
         ),
         limits=limits or Limits(flush=POLL),
         origins=origins,
+        spans=spans,
     )
     async with gateway.running():
         found = Entrance(gateway, house, texts, tokens=manager)

@@ -40,6 +40,7 @@ RULES = {
     "control": Rule(frozenset({"workflows", "domain"}), never=WEB | {"sqlmodel"}),
     "gateway": Rule(frozenset({"domain", "control"}), never=frozenset({"temporalio"})),
     "serving": Rule(frozenset({"domain"}), never=WEB | {"temporalio"}),
+    "telemetry": Rule(frozenset({"domain"})),
 }
 OURS = RULES.keys() | {Path(entry).stem for entry in LISTED}
 EXCEPTIONS = {"domain/database.py": {"settings"}}  # for the default database
