@@ -111,10 +111,12 @@ async def traced(temporal: Client, sqlite: Database) -> AsyncIterator[Traced]:
         interceptors=made.tracing.interceptors,
     )
     made.tracing.watch_transactions()
-    hands = RolloutActivities(RolloutManager(sqlite), search_attributes=True)
+    rollouts = RolloutManager(sqlite)
+    hands = RolloutActivities(rollouts, search_attributes=True)
+    there = There(client, queue, leader=rollouts.leader)
     async with (
         build_worker(client, hands, task_queue=queue),
-        entrance(sqlite, operators=There(client, queue), spans=made.tracing.provider) as way_in,
+        entrance(sqlite, operators=there, spans=made.tracing.provider) as way_in,
     ):
         control = Control(temporal, task_queue=queue)
         await control.start(RolloutRequest.parse(ROLLOUT))
