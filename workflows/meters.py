@@ -27,7 +27,7 @@ class Meters:
         if self._due is not None and state.checks > self._checks:
             _note(LATENESS, LATE, now - self._due)
         self._due, self._checks = state.next_check_at, state.checks
-        if state.ending is Phase.ROLLING_BACK:
+        if state.ending in (Phase.ROLLING_BACK, Phase.ROLLBACK_INCOMPLETE):
             self._ordered = self._ordered or now
         if state.ending is Phase.ROLLED_BACK and self._ordered is not None:
             _note(ROLLBACK, LASTED, now - self._ordered)

@@ -174,7 +174,7 @@ async def test_a_replay_makes_no_span_and_a_worker_without_tracing_replays_it(
 ) -> None:
     await traced.ask("POST", f"{FLAG}/pause", **ASKED)
     await traced.ask("POST", f"{FLAG}/rollback", **ASKED)
-    await traced.made.until(TRACE, "RunActivity:roll_back", "RunActivity:read_back")
+    await traced.made.until(TRACE, "RunActivity:return_traffic", "RunActivity:prove")
     history, again = await traced.history(), Made()
 
     for interceptors in (again.tracing.interceptors, ()):
@@ -188,7 +188,7 @@ async def test_a_replay_makes_no_span_and_a_worker_without_tracing_replays_it(
 
     spans = traced.made.spans(TRACE)
     assert not again.spans()
-    assert way(spans, "RunActivity:roll_back")[-3] == "HandleUpdate:rollback"
+    assert way(spans, "RunActivity:prove")[-3] == "HandleUpdate:rollback"
     assert len({span.context.span_id for span in spans if span.context}) == len(spans)
 
 
