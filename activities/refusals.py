@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from temporalio.exceptions import ApplicationError
 
-from domain.errors import DomainError
+from domain.errors import DomainError, NotNow
 
 
 @contextmanager
@@ -15,4 +15,5 @@ def final_refusals() -> Iterator[None]:
         yield
     except DomainError as error:
         kind = type(error).__name__
-        raise ApplicationError(str(error), type=kind, non_retryable=True) from error
+        until = [error.until.isoformat()] if isinstance(error, NotNow) and error.until else []
+        raise ApplicationError(str(error), *until, type=kind, non_retryable=True) from error

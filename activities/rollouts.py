@@ -6,11 +6,14 @@ from datetime import timedelta
 from pydantic import JsonValue
 from temporalio import activity
 
+from activities.appointments import Appointment
 from activities.refusals import final_refusals
 from domain.judge import Verdict
 from domain.plan import RolloutRequest
 from domain.record import Kind, Proof, Rollout
 from domain.rollouts import RolloutManager
+from domain.windows.start import refuse_far
+from domain.windows.timing import When
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,11 +94,21 @@ class Note:
     reason: str
 
 
+def _when(*, judged: bool = True) -> When:
+    """Say when this attempt is made, and the first was due; by the server's clock, as timers are.
+
+    A step that rests on no verdict does not grow stale.
+    """
+    info = activity.info()
+    return When(at=info.started_time, asked=info.scheduled_time if judged else info.started_time)
+
+
 class RolloutActivities:
     """The rollout's hands."""
 
     def __init__(self, rollouts: RolloutManager, *, search_attributes: bool = False) -> None:
         self._rollouts = rollouts
+        self._timekeeper = rollouts.timekeeper
         self._search_attributes = search_attributes
 
     @activity.defn
@@ -113,38 +126,61 @@ class RolloutActivities:
         return Opened(rollout=rollout, search_attributes=known, phase_attribute=known)
 
     @activity.defn
+    async def appoint(self, order: Open) -> Appointment:
+        """Read the request of a rollout that is to be opened later; take nothing yet."""
+        with final_refusals():
+            request = RolloutRequest.parse(order.request)
+            refuse_far(request.start_at, _when().at)
+            baseline = await self._rollouts.timekeeper.preview(request)
+        return Appointment(
+            start_at=request.start_at or _when().at,
+            prompt=f"{request.name}.{request.prompt_type}",
+            baseline=baseline,
+            candidate=request.candidate,
+            plan=request.plan.name,
+            stages=tuple(stage.percent for stage in request.plan.stages),
+            search_attributes=self._search_attributes,
+        )
+
+    @activity.defn
     async def ramp(self, order: Ramp) -> int:
         """Give the candidate its stage's share of users; return the new epoch."""
+        key, when = f"ramp:{order.stage}", _when(judged=order.stage > 1)
         with final_refusals():
-            return await self._rollouts.ramp(
-                order.rollout_id,
-                stage=order.stage,
-                epoch=order.epoch,
-                by=order.by,
-                reason=order.reason,
-            )
+            async with self._timekeeper.step(order.rollout_id, key, when=when):
+                return await self._rollouts.ramp(
+                    order.rollout_id,
+                    stage=order.stage,
+                    epoch=order.epoch,
+                    by=order.by,
+                    reason=order.reason,
+                )
 
     @activity.defn
     async def check(self, order: Check) -> Verdict:
         """Weigh the guardrails on the events counted so far."""
         with final_refusals():
-            return await self._rollouts.check(
+            verdict = await self._rollouts.check(
                 order.rollout_id, number=order.number, baked=order.baked
             )
+            closed = await self._timekeeper.closed(order.rollout_id, _when().at)
+        return verdict.model_copy(update={"closed": closed})
 
     @activity.defn
     async def promote(self, order: Promote) -> int:
         """Move production to the candidate; return the new epoch."""
         with final_refusals():
-            return await self._rollouts.promote(
-                order.rollout_id, epoch=order.epoch, by=order.by, reason=order.reason
-            )
+            async with self._timekeeper.step(order.rollout_id, "promote", when=_when()):
+                return await self._rollouts.promote(
+                    order.rollout_id, epoch=order.epoch, by=order.by, reason=order.reason
+                )
 
     @activity.defn
     async def complete(self, rollout_id: str) -> None:
         """Give everybody the candidate."""
         with final_refusals():
-            await self._rollouts.complete(rollout_id)
+            async with self._timekeeper.step(rollout_id, "complete", when=_when()):
+                await self._rollouts.complete(rollout_id)
 
     @activity.defn
     async def return_traffic(self, order: RollBack) -> int:

@@ -6,7 +6,7 @@ Every verb is an update that answers; a refusal is a `Refused` with one sentence
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from temporalio.client import (
@@ -36,6 +36,7 @@ from control.connection import (
 )
 from domain.plan import RolloutRequest
 from domain.record import Rollout
+from domain.windows.start import refuse_far, refuse_past
 from workflows.commands import Command, Verb
 from workflows.messages import Answer
 from workflows.progress import Outcome, Progress
@@ -97,11 +98,17 @@ class Control:
     async def start(self, request: RolloutRequest) -> Description:
         """Start a rollout and wait until it is open; without a live worker, until patience ends.
 
+        One that is to be opened later is scheduled, and waited for no longer.
+
         Raises:
+            InvalidPlan: It is to be opened in the past, or more than a year from now.
             Refused: One is live on the prompt already, or the opening was refused.
             Unreachable: Temporal does not answer.
         """
         prompt = f"{request.name}.{request.prompt_type}"
+        now = datetime.now(UTC)
+        refuse_past(request.start_at, now)
+        refuse_far(request.start_at, now)
         try:
             handle = await self._client.start_workflow(
                 RolloutWorkflow.run,

@@ -5,12 +5,16 @@ RampartError
 │   ├── VersioningError    (the seed's name) a version, experiment or rollout refuses
 │   │   ├── NotFound       the named thing does not exist
 │   │   └── Conflict       it exists, but its state forbids this
-│   │       └── Fenced     somebody else has changed the routing since; a stale writer stops
+│   │       ├── Fenced     somebody else has changed the routing since; a stale writer stops
+│   │       ├── NotNow     the plan's windows are closed; the step may be taken later
+│   │       └── Stale      the step was decided too long ago: judge again first
 │   └── InvalidValue       (also a ValueError) an argument is out of its range
 │       └── InvalidPlan    a plan or request contradicts itself
 └── Unavailable            the database or its disk cannot be reached: retrying may help
     └── WrongRevision      it is there, with the tables of another release
 """
+
+from datetime import datetime
 
 
 class RampartError(Exception):
@@ -35,6 +39,21 @@ class Conflict(VersioningError):
 
 class Fenced(Conflict):
     """The writer holds an older epoch than the routing: somebody else has written since."""
+
+
+class NotNow(Conflict):
+    """The windows of the plan are closed until `until`, if an end can be seen. Nothing was written.
+
+    Harm is rolled back all the same.
+    """
+
+    def __init__(self, why: str, until: datetime | None = None) -> None:
+        super().__init__(why)
+        self.until = until
+
+
+class Stale(Conflict):
+    """What the step was decided on is too old. Nothing was written."""
 
 
 class InvalidValue(DomainError, ValueError):

@@ -8,6 +8,7 @@ from enum import StrEnum
 from domain.guardrail import Guardrail, Role
 from domain.policy import Policy
 from domain.value import Frozen
+from domain.windows.opening import Closed
 
 
 class Action(StrEnum):
@@ -44,11 +45,16 @@ class Reading(Frozen):
 
 
 class Verdict(Frozen):
-    """One judgement of one stage, with the reason a person will read."""
+    """One judgement of one stage, with the reason a person will read.
+
+    Attributes:
+        closed: Why nothing may advance at the moment, whatever the guardrails say.
+    """
 
     action: Action = Action.HOLD
     reason: str = "not judged yet"
     readings: tuple[Reading, ...] = ()
+    closed: Closed | None = None
 
 
 TABLE = (  # the first row that finds a reading decides

@@ -61,6 +61,18 @@ async def claim(
     return row
 
 
+async def preview(session: AsyncSession, request: RolloutRequest) -> str:
+    """Return the version that would be replaced now; take nothing.
+
+    Raises:
+        NotFound, Conflict, InvalidValue: As `claim`, but for what may be over by the time it opens.
+    """
+    baseline = await _production(session, request)
+    await _candidate(session, request, baseline=baseline)
+    await _refuse_unknown_metrics(session, request, baseline=baseline)
+    return baseline.version
+
+
 def _row(
     request: RolloutRequest,
     before: Before,

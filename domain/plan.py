@@ -17,34 +17,14 @@ from domain.bundles.companions import Companions, refuse_repeated
 from domain.duration import Duration, Tick, spell
 from domain.errors import InvalidPlan
 from domain.guardrail import Doubt, Guardrail, GuardrailKind, Level
+from domain.instants import Instant
 from domain.policy import Mismatch, Policy, PromoteWhen
+from domain.stage import Stage as Stage
 from domain.value import Label, Value, complaint, flat, is_map
-
-
-class Stage(Value):
-    """One step of the ramp.
-
-    Attributes:
-        percent: Share of users given the candidate, 0 < percent <= 100.
-        bake: How long the stage is watched, at least, before the next one starts.
-        approval: Whether a person has to approve after the bake.
-        max_bake: After so much baking without an answer the guardrails' `when_inconclusive` says
-            what to do; at least `bake`. By default doubt holds for as long as it lasts.
-        promote_when: What must be shown before the next stage; by default what the plan says.
-    """
-
-    percent: float = Field(gt=0, le=100, strict=True)
-    bake: Duration = timedelta(0)
-    approval: bool = False
-    max_bake: Duration | None = None
-    promote_when: PromoteWhen | None = None
-
-    @model_validator(mode="after")
-    def _long_enough(self) -> Self:
-        if self.max_bake is not None and self.max_bake < self.bake:
-            least, most = spell(self.bake), spell(self.max_bake)
-            raise ValueError(f"max_bake {most} is shorter than bake {least}")
-        return self
+from domain.windows.deadline import Deadline, WhenLate
+from domain.windows.opening import refuse_unknown_zone
+from domain.windows.plan import Windows
+from domain.windows.start import refuse_after_deadline
 
 
 class RolloutPlan(Value):
@@ -71,6 +51,9 @@ class RolloutPlan(Value):
         when_orphaned: What to do when its workflow is gone: terminated, deleted, failed.
         holdback: Percent of users kept on the baseline while the last stage is watched, so that
             there is somebody to compare with; 0 <= holdback < 50. Completion moves them.
+        windows: When it may advance; harm rolls back at any time. By default always.
+        deadline: By when it has to be promoted: so long after its opening, or an instant.
+        when_late: What to do if it is not by then: hold until a person promotes, or roll back.
     """
 
     name: Label = "custom"
@@ -86,6 +69,9 @@ class RolloutPlan(Value):
     final_bake: Duration = timedelta(minutes=30)
     holdback: float = Field(default=1.0, ge=0, lt=50)
     when_orphaned: Doubt = "roll_back"
+    windows: Windows = Windows()
+    deadline: Deadline | None = None
+    when_late: WhenLate = "roll_back"
 
     @field_validator("stages", "guardrails")
     @classmethod
@@ -156,9 +142,11 @@ class RolloutPlan(Value):
         if not is_map(given):
             raise InvalidPlan(f"plan must be a mapping with `stages`, got {given!r:.60}")
         try:
-            return cls.model_validate(given)
+            found = cls.model_validate(given)
         except ValidationError as error:
             raise InvalidPlan(f"plan: {complaint(error)}") from error
+        refuse_unknown_zone(found.windows, where="plan: windows")
+        return found
 
     def to_yaml(self) -> str:
         """Write the plan as a person would; `parse` reads it back unchanged."""
@@ -207,6 +195,7 @@ class RolloutRequest(Value):
         plan: A preset's name or a whole plan.
         by: Who asks. reason: And why.
         companions: Other prompts that go along: one ramp, one verdict, all or nothing; at most 20.
+        start_at: When it is to be opened; by default at once, as when that has passed.
     """
 
     name: Label
@@ -216,10 +205,12 @@ class RolloutRequest(Value):
     by: str = Field(default="", max_length=200)
     reason: str = Field(default="", max_length=2000)
     companions: Companions = ()
+    start_at: Instant | None = None
 
     @model_validator(mode="after")
-    def _once(self) -> Self:
+    def _once_and_in_time(self) -> Self:
         refuse_repeated(self, self.companions)
+        refuse_after_deadline(self.start_at, self.plan.deadline)
         return self
 
     @field_validator("plan", mode="before")
@@ -237,9 +228,11 @@ class RolloutRequest(Value):
         if not isinstance(given, dict):
             raise InvalidPlan(f"request must be an object like {EXAMPLE}, got {given!r:.80}")
         try:
-            return cls.model_validate(given)
+            found = cls.model_validate(given)
         except ValidationError as error:
             raise InvalidPlan(f"request: {complaint(error)}") from error
+        refuse_unknown_zone(found.plan.windows, where="request: plan.windows")
+        return found
 
 
 def preset(name: str) -> RolloutPlan:

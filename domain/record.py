@@ -37,6 +37,7 @@ class Kind(StrEnum):
     APPROVED = "approved"
     HURRIED = "hurried"  # a person sent it on before its bake was over
     REFUSED = "refused"  # a message that could not be followed
+    CLOSED = "closed"  # all was done but for closed windows
     PROMOTED = "promoted"
     COMPLETED = "completed"
     ROLLING_BACK = "rolling_back"  # users are on the baseline again

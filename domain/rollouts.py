@@ -22,6 +22,7 @@ from domain.plan import RolloutRequest
 from domain.record import Decision, Kind, Rollout
 from domain.rollbacks import Rollbacks
 from domain.tables import RolloutRow
+from domain.timekeeper import Timekeeper
 
 
 class RolloutManager(Rollbacks):
@@ -30,6 +31,7 @@ class RolloutManager(Rollbacks):
     def __init__(self, storage: Database | None = None) -> None:
         self._database = storage or default_database()
         self._experiments = ABTestManager(self._database)
+        self.timekeeper = Timekeeper(self._database)
 
     async def open(
         self,

@@ -21,10 +21,10 @@ class Value(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _known(cls, given: object) -> object:
-        unknown = [key for key in given if key not in cls.model_fields] if is_map(given) else []
+        known = [field.alias or name for name, field in cls.model_fields.items()]
+        unknown = [key for key in given if key not in known] if is_map(given) else []
         if unknown:
-            allowed = ", ".join(cls.model_fields)
-            raise ValueError(f"unknown field {unknown[0]!r}: allowed are {allowed}")
+            raise ValueError(f"unknown field {unknown[0]!r}: allowed are {', '.join(known)}")
         return given
 
 

@@ -36,6 +36,7 @@ from domain.rollouts import RolloutManager
 from domain.simulation.arrivals import HOUR, Arrivals, Counts
 from domain.simulation.runs import Fate, Simulated
 from domain.versions import VersionManager
+from domain.windows.plan import Windows
 from embedded.child import StackError
 from worker import build_worker, register_search_attributes
 from workflows.progress import Outcome
@@ -228,11 +229,13 @@ def rehearsable(simulated: Simulated) -> tuple[RolloutPlan, tuple[str, ...]]:
         remarks.append(f"without {', '.join(others)}")
     if any(stage.approval for stage in plan.stages):
         remarks.append("approvals given at once")
+    if plan.windows or plan.deadline is not None:
+        changes |= {"windows": Windows(), "deadline": None}
+        remarks.append("windows always open, and no deadline")
     needed = float(np.quantile(simulated.checks, 0.95))
     if needed > MOST_CHECKS:
-        changes["check_max"] = plan.check_max * -(-needed // MOST_CHECKS)
-        longer = spell(plan.check_max * -(-needed // MOST_CHECKS))
-        remarks.append(f"check_max {longer}, for {needed:.0f} checks would take minutes")
+        changes["check_max"] = longer = plan.check_max * -(-needed // MOST_CHECKS)
+        remarks.append(f"check_max {spell(longer)}, for {needed:.0f} checks would take minutes")
     return plan.model_copy(update=changes), tuple(remarks)
 
 

@@ -1,6 +1,7 @@
 """`rampart version …` and `rampart plan …`: what may be rolled out, and how."""
 
 from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -151,9 +152,10 @@ def lint(
 ) -> None:
     """Check a plan without starting anything."""
     from domain.simulation.feasibility import shortfalls
+    from domain.windows.advice import out_of_time
 
     found = _parsed(file)
-    advice = found.advice()
+    advice = found.advice() + out_of_time(found, datetime.now(UTC))
     if users_per_hour is not None:
         advice += shortfalls(found, users_per_hour)
     if as_json:

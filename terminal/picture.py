@@ -217,8 +217,11 @@ def _last_known(
     told: Description, rollout: Rollout | None, *, decisions: tuple[Decision, ...]
 ) -> Progress:
     """Piece together what the workflow would say, from its memo and its record."""
-    if rollout is None:
-        return Progress()
+    if rollout is None:  # not opened yet, or never
+        known = {
+            key: told.memo[key] for key in ("phase", "prompt", "waiting_for") if key in told.memo
+        }
+        return Progress.model_validate(known)
     judged = [decision for decision in decisions if decision.action]
     last = judged[-1] if judged else None
     verdict = Verdict()

@@ -28,6 +28,7 @@ COLOURS = {
     Phase.ROLLBACK_INCOMPLETE.value: "red",
     Phase.PAUSED.value: "yellow",
     Phase.WAITING_FOR_APPROVAL.value: "yellow",
+    Phase.WAITING_FOR_WINDOW.value: "yellow",
     "failed": "red",
     "terminated": "red",
     Action.ADVANCE.value: "green",
@@ -72,6 +73,8 @@ def why(picture: Picture) -> RenderableType:
     table.add_row("waits for", shown.waiting_for)
     if shown.due_at:
         table.add_row("bakes until", instant(shown.due_at, now=picture.at))
+    if shown.deadline:
+        table.add_row("deadline", instant(shown.deadline, now=picture.at))
     if shown.next_check_at:
         table.add_row("next check", instant(shown.next_check_at, now=picture.at))
     table.add_row("verdict", _verdict(picture))

@@ -1,6 +1,7 @@
 """Versions and plans as people see them in a terminal. Pure, as `screen` is."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -8,6 +9,7 @@ from rich.text import Text
 
 from domain.duration import spell
 from domain.guardrail import Guardrail, GuardrailKind
+from domain.instants import clock
 from domain.plan import RolloutPlan
 from domain.prompts import PromptVersion
 from terminal.screen import bar, rows
@@ -48,12 +50,28 @@ def plan(shown: RolloutPlan) -> RenderableType:
         what = f"{bar(stage.percent, 20)} {stage.percent:g} % for {spell(stage.bake)}{held}{gate}"
         table.add_row(f"stage {number}", what)
     table.add_row("afterwards", f"watched at 100 % for {spell(shown.final_bake)}")
+    for name, value in _times(shown):
+        table.add_row(name, value)
     for guardrail in shown.guardrails:
         table.add_row(guardrail.role.value, watched(guardrail))
     sure = f"a false rollback has a chance of {shown.alpha:.1%} at most, however often one looks"
     table.add_row("alpha", sure)
     table.add_row("checks", f"every {spell(shown.check_min)}, slowing to {spell(shown.check_max)}")
     return Group(Text(f"plan {shown.name}", style="bold"), "", table)
+
+
+def _times(shown: RolloutPlan) -> Iterator[tuple[str, str]]:
+    """Say when it may advance, and by when it has to be promoted."""
+    zone = shown.windows.time_zone or ""
+    for hours in shown.windows.hours:
+        yield "advances", f"{hours} {zone}"
+    for freeze in shown.windows.freezes:
+        yield "frozen", f"from {freeze} {zone if freeze.local else ''}".rstrip()
+    if shown.deadline is not None:
+        by = shown.deadline
+        told = f"within {spell(by)}" if isinstance(by, timedelta) else f"by {clock(by)}"
+        late = "rolled back" if shown.when_late == "roll_back" else "held"
+        yield "deadline", f"promoted {told}, or {late}"
 
 
 def watched(guardrail: Guardrail) -> str:

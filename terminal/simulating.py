@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from terminal.catalog import AsJson, read_plan
-from terminal.console import Usage, carry_out, err, out, say_json
+from terminal.console import carry_out, err, out, say_json
+from terminal.timing import duration
 
 if TYPE_CHECKING:  # heavy, so commands import it when they run: `rampart --help` is quick
     from domain.plan import RolloutPlan
@@ -52,7 +53,7 @@ def simulate(  # noqa: PLR0913  # one parameter per option
     traffic = Traffic(
         users_per_hour=users_per_hour, control_rate=control_rate, effect=effect, users=users
     )
-    longest = _duration(horizon) if horizon else None
+    longest = duration(horizon, option="--horizon") if horizon else None
     if picture is not None:
         plot.check(picture)
     scenes, rehearsed = carry_out(
@@ -101,15 +102,3 @@ def _hint(line: str) -> None:
     """Tell a person who waits what is going on; nobody else."""
     if err.is_terminal:
         err.print(line, style="dim")
-
-
-def _duration(text: str) -> timedelta:
-    from pydantic import TypeAdapter, ValidationError
-
-    from domain.duration import Tick
-    from domain.value import complaint
-
-    try:
-        return TypeAdapter(Tick).validate_python(text)
-    except ValidationError as error:
-        raise Usage(f"--horizon {complaint(error)}") from error

@@ -15,12 +15,15 @@ if TYPE_CHECKING:  # heavy, so commands import it when they run: `rampart --help
     from terminal.picture import Picture
 
 OPERATE, LOOK = "Roll out", "Look"
+AT = "When to open it, with an offset: 2026-12-01T09:00+01:00. Until then it can be withdrawn."
+IN = "Or how long from now: 2h."
+DEADLINE = "By when it has to be promoted: 7d, or an instant; in place of the plan's."
 
 rollouts = typer.Typer()
 
 
 @rollouts.command(rich_help_panel=OPERATE)
-def start(
+def start(  # noqa: PLR0913  # one parameter per option
     prompt: Prompt,
     candidate: Annotated[str, typer.Argument(metavar="CANDIDATE", help="Its number, x.y.z.")],
     *,
@@ -33,20 +36,25 @@ def start(
     ] = None,
     reason: Reason = "",
     by: By = "",
+    at: Annotated[str | None, typer.Option(help=AT, show_default=False)] = None,
+    after: Annotated[str | None, typer.Option("--in", help=IN, show_default=False)] = None,
+    deadline: Annotated[str | None, typer.Option(help=DEADLINE, show_default=False)] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Follow it to its end.")] = False,
 ) -> None:
-    """Start to replace the version in production by CANDIDATE."""
+    """Start to replace the version in production by CANDIDATE, now or later."""
     from domain.plan import RolloutRequest
+    from terminal import timing
 
     name, prompt_type = prompt_of(prompt)
     request: dict[str, JsonValue] = {
         "name": name,
         "prompt_type": prompt_type,
         "candidate": candidate,
-        "plan": read_plan(plan).model_dump(mode="json"),
+        "plan": timing.ending(read_plan(plan), deadline).model_dump(mode="json"),
         "by": operator(by),
         "reason": reason,
         "companions": [_companion(each) for each in along or []],
+        "start_at": timing.start(at, after),
     }
     _start(RolloutRequest.parse(request))
     if watch:
@@ -171,12 +179,13 @@ def _start(request: "RolloutRequest") -> None:
     opened = carry_out(start(request))
     shown = opened.progress
     prompt = f"{request.name}.{request.prompt_type}"
-    say(
-        f"started {prompt}: {shown.baseline or '?'} → {request.candidate}, plan {request.plan.name}"
-    )
+    done = "scheduled" if shown.phase == "scheduled" else "started"
+    say(f"{done} {prompt}: {shown.baseline or '?'} → {request.candidate}, plan {request.plan.name}")
     for each in shown.companions:
         say(f"  with    {each}")
     say(f"  id      {shown.rollout_id or opened.description.workflow_id}")
+    if done == "scheduled":
+        say(f"  waits   for {shown.waiting_for}")
     if not opened.answers:
         say("  but     no worker answers: it begins as soon as there is one (`rampart worker`)")
     if opened.link:

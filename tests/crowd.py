@@ -2,7 +2,7 @@
 
 from temporalio import activity
 
-from activities.rollouts import Check, Ramp, RollBack, RolloutActivities
+from activities.rollouts import Check, Note, Ramp, RollBack, RolloutActivities
 from domain import VersionStatus
 from domain.errors import Unavailable
 from domain.judge import Verdict
@@ -69,6 +69,11 @@ class Crowd(RolloutActivities):
             baseline = await self.house.get("1.0.0")
             await self.house.versions.update_status(baseline.version_id, VersionStatus.ARCHIVED)
         return await super().prove(rollout_id)
+
+    @activity.defn
+    async def note(self, order: Note) -> None:
+        self._maybe_fail("note")
+        await super().note(order)
 
     def _maybe_fail(self, name: str) -> None:
         if self.failing.get(name, 0) > 0:

@@ -15,6 +15,8 @@ def refusal(state: State, verb: Verb, *, now: datetime) -> str:
         return ""
     if state.rollback is not None:
         return "it is rolling back"
+    if phase is Phase.SCHEDULED:
+        return f"it is not open yet; it waits for {state.calendar}"
     return {
         Verb.PAUSE: _pause,
         Verb.RESUME: _resume,
@@ -34,7 +36,7 @@ def _resume(state: State, phase: Phase) -> str:
 def _promote(state: State, phase: Phase) -> str:
     if state.pause:
         return f"it is paused by {state.pause}; resume it first"
-    if phase in {Phase.OPENING, Phase.RAMPING}:
+    if state.stage == 0:
         return f"it is still {phase}"
     return "it waits for an approval; approve it" if phase is Phase.WAITING_FOR_APPROVAL else ""
 

@@ -1,9 +1,14 @@
 """What people asked for and the journal still lacks; carried until it is written."""
 
-from pydantic import BaseModel
+from collections.abc import Callable
 
-from activities.rollouts import Note
+from pydantic import BaseModel
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+from activities.rollouts import Note, RolloutActivities
 from domain.record import Kind
+from workflows.execution import execute_unless, is_refusal
 
 
 class Said(BaseModel):
@@ -37,3 +42,26 @@ class Notes(BaseModel):
         """Take off the line that `first` gave."""
         del self.lines[0]
         self.written += 1
+
+    async def write(
+        self, rollout_id: str, given_up: Callable[[], bool], *, config: workflow.ActivityConfig
+    ) -> None:
+        """Have every line journalled, or leave for later what cannot be within the patience of it.
+
+        The guardrails must not wait for a journal: that they cannot be read counts, too.
+
+        Raises:
+            GivenUp: `given_up()` came true.
+        """
+        while self.lines:
+            note = self.first(rollout_id)
+            said = f"{note.kind} by {note.by or 'somebody'}"
+            try:
+                await execute_unless(
+                    given_up, RolloutActivities.note, note, summary=said, config=config
+                )
+            except ActivityError as error:
+                if is_cancelled_exception(error) or is_refusal(error):
+                    raise
+                return
+            self.strike()

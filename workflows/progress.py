@@ -5,10 +5,13 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict
 
 from domain.duration import spell
+from domain.instants import clock as clock
 from domain.judge import Verdict
 from domain.record import Member
 from workflows.commands import Command
 from workflows.state import Phase, State
+
+OVER = "nothing: it is over"
 
 
 class Progress(BaseModel):
@@ -19,6 +22,8 @@ class Progress(BaseModel):
         bundle: All prompts that are rolled out as one, the leader first; empty of one alone.
         waiting_for: One sentence: what it waits for, and until when.
         due_at: When the bake ends, if nothing stops its clock.
+        closed: Why nothing may advance, whatever the guardrails say; empty when it may.
+        deadline: By when it has to be promoted.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -39,6 +44,8 @@ class Progress(BaseModel):
     next_check_at: datetime | None = None
     due_at: datetime | None = None
     refused: str = ""
+    closed: str = ""
+    deadline: datetime | None = None
 
     @property
     def companions(self) -> tuple[Member, ...]:
@@ -56,7 +63,7 @@ class Progress(BaseModel):
         """Read the state."""
         rollout = state.rollout
         if rollout is None:
-            return cls()
+            return cls._unopened(state, now=now)
         left = state.step.bake - state.elapsed(now) if state.stage else None
         due = now + left if left is not None and state.since and not state.due(now) else None
         phase = state.phase(now)
@@ -69,7 +76,7 @@ class Progress(BaseModel):
             plan=rollout.plan.name,
             stage=state.stage,
             stages=tuple(stage.percent for stage in rollout.plan.stages),
-            percent=_percent(state, phase),
+            percent=0.0 if phase is Phase.ROLLED_BACK else state.percent,
             bundle=rollout.bundle,
             verdict=state.verdict,
             checks=state.checks,
@@ -77,6 +84,22 @@ class Progress(BaseModel):
             next_check_at=None if state.ending else state.next_check_at,
             due_at=None if state.ending else due,
             refused=state.refused,
+            closed=str(state.calendar.shut(now) or "") if state.ending is None else "",
+            deadline=state.calendar.deadline(rollout.plan) if not state.final else None,
+        )
+
+    @classmethod
+    def _unopened(cls, state: State, *, now: datetime) -> "Progress":
+        """Say what is known before the rollout is open: of an appointment, what was agreed on."""
+        agreed = state.calendar.appointment
+        if agreed is None:
+            return cls()
+        phase = state.phase(now)
+        waits = {Phase.SCHEDULED: str(state.calendar), Phase.OPENING: cls().waiting_for}
+        return cls(
+            phase=phase,
+            waiting_for=waits.get(phase, OVER),
+            **agreed.model_dump(include={"prompt", "baseline", "candidate", "plan", "stages"}),
         )
 
 
@@ -96,23 +119,18 @@ class Outcome(BaseModel):
     @classmethod
     def of(cls, state: State, command: Command) -> "Outcome":
         """Read the state at its end."""
-        if state.rollout is None or state.ending is None:
+        found = state.rollout or state.calendar.appointment
+        if found is None or state.ending is None:
             raise ValueError("the rollout has not ended")
         return cls(
-            rollout_id=state.rollout.id,
-            prompt=state.rollout.prompt,
+            rollout_id=state.rollout.id if state.rollout else "",
+            prompt=found.prompt,
             outcome=state.ending,
-            baseline=state.rollout.baseline,
-            candidate=state.rollout.candidate,
+            baseline=found.baseline,
+            candidate=found.candidate,
             reason=command.reason,
             by=command.by,
         )
-
-
-def _percent(state: State, phase: Phase) -> float:
-    if phase is Phase.ROLLED_BACK or state.stage == 0:
-        return 0.0
-    return state.step.percent
 
 
 def _waiting_for(state: State, *, now: datetime, due: datetime | None) -> str:
@@ -122,21 +140,24 @@ def _waiting_for(state: State, *, now: datetime, due: datetime | None) -> str:
         return {
             Phase.ROLLING_BACK: "the database to confirm the rollback",
             Phase.ROLLBACK_INCOMPLETE: "the rollback to be complete; it is tried again and again",
-        }.get(phase, "nothing: it is over")
+        }.get(phase, OVER)
     if phase is Phase.PAUSED:
         return f"somebody to resume it: paused by {state.pause}"
     if phase is Phase.WAITING_FOR_APPROVAL:
         return f"an approval of {name}; it has baked and the guardrails agree"
+    if phase is Phase.WAITING_FOR_WINDOW:
+        return f"its windows to open: {state.calendar.shut(now)}"
     if phase is Phase.RAMPING:
         return "the first ramp"
+    if state.overdue(now):
+        return "somebody to promote it or roll it back: its deadline has passed"
+    return _to_agree(state, name, due=due) + state.calendar.but(now)
+
+
+def _to_agree(state: State, name: str, *, due: datetime | None) -> str:
     if due is not None:
         return f"{name} to bake until {clock(due)}, then for the guardrails to agree"
     return f"the guardrails to agree; {name} has baked its {spell(state.step.bake)}"
-
-
-def clock(instant: datetime) -> str:
-    """Return an instant as all our pages write it."""
-    return f"{instant:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def stage_of(progress: Progress) -> str:

@@ -40,7 +40,8 @@ class Publication:
         self._meters.follow(state)
         progress = Progress.of(state, now=now)
         workflow.set_current_details(details(progress))
-        key = (progress.phase, progress.stage, progress.verdict.action, progress.refused)
+        verdict = progress.verdict.action
+        key = (progress.phase, progress.stage, verdict, progress.refused, progress.closed)
         old = self._at is None or now - self._at >= MEMO_AGE
         if progress.prompt and (key != self._key or old):
             self._key, self._at = key, now

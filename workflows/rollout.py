@@ -4,12 +4,12 @@ import asyncio
 
 from pydantic import JsonValue, ValidationError
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from activities.rollouts import Check, Open, RolloutActivities
+    from activities.rollouts import Check, RolloutActivities
     from domain.judge import Action, Verdict
-    from workflows import execution
+    from workflows import execution, opening, timing
     from workflows.commands import Command, only
     from workflows.execution import Method, Order, Result
     from workflows.messages import RolloutMessages
@@ -49,7 +49,9 @@ class RolloutWorkflow(RolloutMessages):
         """
         try:
             if self._state.rollout is None:
-                await execution.shielded(self._open(only(given)))
+                if not await opening.keep_appointment(self._state, only(given), self._publish):
+                    return self._end(Phase.WITHDRAWN, self._state.rollback or Command())
+                await execution.shielded(opening.take(self._state, only(given), self._publish))
             if self._state.ending is not None:  # a rollback that began in an earlier history
                 raise execution.GivenUp
             return await self._go_through_stages()
@@ -65,29 +67,27 @@ class RolloutWorkflow(RolloutMessages):
                 raise
             return outcome
 
-    async def _open(self, given: JsonValue) -> None:
-        self._publication.publish(self._state)
-        info = workflow.info()
-        order = Open(request=given, key=info.first_execution_run_id, workflow_id=info.workflow_id)
-        try:
-            opened = await execution.execute(
-                RolloutActivities.open_rollout, order, summary="take the prompt"
-            )
-        except ActivityError as error:
-            kind = getattr(error.cause, "type", None)
-            raise ApplicationError(execution.cause(error), type=kind, non_retryable=True) from error
-        self._state.open(opened)
-
     async def _go_through_stages(self) -> Outcome:
-        if self._state.stage == 0:
-            await self._enter(1)
+        state = self._state
         while True:
-            await self._bake()
-            if self._state.final:
-                break
-            await self._enter(self._state.stage + 1)
-        await self._do(RolloutActivities.complete, self._state.id, "for everybody")
-        return self._end(Phase.PROMOTED, Command(reason=self._state.verdict.reason))
+            await (self._bake() if state.stage else self._stay_outside())
+            asked = workflow.now()
+            try:
+                if state.final:
+                    await self._do(RolloutActivities.complete, state.id, "for everybody")
+                    return self._end(Phase.PROMOTED, Command(reason=state.verdict.reason))
+                await self._enter(state.stage + 1)
+            except ActivityError as error:
+                timing.put_off(state, error, asked=asked, now=workflow.now())
+
+    async def _stay_outside(self) -> None:
+        """Wait if the first ramp was refused for now; nobody is served, so nothing is judged."""
+        while self._state.calendar.closed is not None:
+            timing.tell_of_windows(self._state, workflow.now())
+            await self._write_notes()
+            await self._wait()
+            if self._state.pause is None:
+                return
 
     async def _enter(self, stage: int) -> None:
         """Ramp to the stage; past the last one, promote."""
@@ -96,9 +96,7 @@ class RolloutWorkflow(RolloutMessages):
             said = f"to {state.plan.stages[stage - 1].percent:g} %"
             epoch = await self._do(RolloutActivities.ramp, state.ramp_order(stage), said)
         else:
-            epoch = await self._do(
-                RolloutActivities.promote, state.promote_order(), "to production"
-            )
+            epoch = await self._do(RolloutActivities.promote, state.promote_order(), "promote it")
         state.enter(stage, epoch=epoch, now=workflow.now())
 
     async def _bake(self) -> None:
@@ -118,15 +116,18 @@ class RolloutWorkflow(RolloutMessages):
     async def _wait(self) -> None:
         """Sleep until the next check, or until a person says something."""
         now, state = workflow.now(), self._state
-        pause = state.next_wait(now) * (1 + JITTER * workflow.random().random())
+        pause = state.next_wait(now)
+        pause += JITTER * workflow.random().random() * min(pause, state.plan.check_max)
         state.next_check_at = now + pause
-        self._publication.publish(self._state)
-        said = f"{state.phase(now)} at {state.step.percent:g} %: next check"
+        timing.tell_of_windows(state, now)
+        self._publish()
+        said = f"{state.phase(now)} at {state.percent:g} %: next check"
         try:
             await workflow.wait_condition(lambda: self._woken, timeout=pause, timeout_summary=said)
         except TimeoutError:
             state.waited()
         self._woken = False
+        timing.expire(state, workflow.now())
         if self._rollback_ordered():
             raise execution.GivenUp
 
@@ -141,31 +142,26 @@ class RolloutWorkflow(RolloutMessages):
             if is_cancelled_exception(error) or execution.is_refusal(error):
                 raise
             return state.blind(execution.cause(error), now=workflow.now())
-        state.blind_since = None
+        state.blind_since, state.calendar.closed = None, verdict.closed
         return verdict
 
-    async def _write_notes(self) -> None:
-        """Journal what people asked for since the last time."""
-        notes = self._state.notes
-        while notes.lines:
-            note = notes.first(self._state.id)
-            await self._do(RolloutActivities.note, note, f"{note.kind} by {note.by or 'somebody'}")
-            notes.strike()
+    async def _write_notes(self, config: workflow.ActivityConfig = execution.READ) -> None:
+        """Journal what people asked for since the last time, as far as that can be done now."""
+        await self._state.notes.write(self._state.id, self._rollback_ordered, config=config)
 
     async def _roll_back(self, command: Command) -> Outcome:
         """Restore and read back, again and again until nothing differs."""
-        rollback = Rollback(
-            self._state,
-            publish=lambda: self._publication.publish(self._state),
-            rest=self._begin_anew_if_long,
-        )
+        rollback = Rollback(self._state, publish=self._publish, rest=self._begin_anew_if_long)
         whose = await rollback.until_proved(command)
-        await self._write_notes()
+        await self._write_notes(execution.WRITE)
         return self._end(Phase.ROLLED_BACK, whose)
+
+    def _publish(self) -> None:
+        self._publication.publish(self._state)
 
     def _end(self, phase: Phase, command: Command) -> Outcome:
         self._state.ending = phase
-        self._publication.publish(self._state)
+        self._publish()
         return Outcome.of(self._state, command)
 
     async def _do(

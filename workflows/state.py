@@ -1,7 +1,6 @@
 """Where a rollout stands: what continue-as-new carries, so new fields need defaults. Pure."""
 
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from pydantic import BaseModel
 
@@ -10,26 +9,15 @@ from domain.duration import spell
 from domain.judge import Action, Verdict, unreadable
 from domain.plan import RolloutPlan, Stage
 from domain.record import Kind, Rollout
+from workflows.calendar import Calendar
 from workflows.commands import KINDS, Command, Verb
 from workflows.notes import Notes
+from workflows.phase import Phase as Phase
+from workflows.phase import phase_of
 
 GUARD = "guardrails"  # who rolls back when no person does
+OUTSIDE = timedelta(days=1)  # how long to wait at most before the first ramp
 GROWTH = 1.5  # risk is highest just after a ramp: each wait for a check is half as long again
-
-
-class Phase(StrEnum):
-    """What a rollout is doing now; guardrails are judged in all from baking to approval."""
-
-    OPENING = "opening"
-    RAMPING = "ramping"
-    BAKING = "baking"
-    PAUSED = "paused"
-    WAITING_FOR_APPROVAL = "waiting_for_approval"
-    FINAL_BAKE = "final_bake"
-    ROLLING_BACK = "rolling_back"
-    ROLLBACK_INCOMPLETE = "rollback_incomplete"
-    PROMOTED = "promoted"
-    ROLLED_BACK = "rolled_back"
 
 
 class State(BaseModel):
@@ -61,6 +49,7 @@ class State(BaseModel):
     rollback: Command | None = None
     refused: str = ""
     notes: Notes = Notes()
+    calendar: Calendar = Calendar()
     ending: Phase | None = None
 
     @property
@@ -91,9 +80,15 @@ class State(BaseModel):
             return Stage(percent=100, bake=self.plan.final_bake)
         return self.plan.stages[self.stage - 1]
 
-    def open(self, opened: Opened) -> None:
+    @property
+    def percent(self) -> float:
+        """Return what the present stage says; 0 before the first ramp."""
+        return self.step.percent if self.stage else 0.0
+
+    def open(self, opened: Opened, *, now: datetime) -> None:
         """Take in what opening found."""
         self.rollout, self.epoch = opened.rollout, opened.rollout.epoch
+        self.calendar.begun = now
         self.search_attributes = opened.search_attributes
         self.phase_attribute = opened.phase_attribute
 
@@ -101,7 +96,7 @@ class State(BaseModel):
         """Start the clock of a stage that was just ramped to."""
         self.stage, self.epoch, self.since, self.baked = stage, epoch, now, timedelta(0)
         self.interval, self.verdict = self.plan.check_min, Verdict()
-        self.approval = self.hurry = None
+        self.approval = self.hurry = self.calendar.closed = None
         if self.pause is not None:
             self.since = None
 
@@ -140,19 +135,28 @@ class State(BaseModel):
 
     def may_go_on(self, now: datetime) -> bool:
         """Say whether the next stage may start."""
+        return self.ready(now) and self.calendar.shut(now) is None
+
+    def ready(self, now: datetime) -> bool:
+        """Say whether nothing but closed windows may be in the way."""
         return self.pause is None and self._cleared(now) and not self.wants_approval(now)
 
     def _cleared(self, now: datetime) -> bool:
-        """A person who sends a stage on outvotes doubt; nobody outvotes harm."""
-        sure = self.verdict.action is Action.ADVANCE or self.hurry is not None
-        return self.due(now) and sure
+        """A person who sends a stage on outvotes doubt and the deadline; nobody outvotes harm."""
+        sure = self.verdict.action is Action.ADVANCE and not self.overdue(now)
+        return self.due(now) and (sure or self.hurry is not None)
+
+    def overdue(self, now: datetime) -> bool:
+        """Say whether it is too late to be promoted, but by a person."""
+        return not self.final and self.calendar.late(self.plan, now)
 
     def next_wait(self, now: datetime) -> timedelta:
-        """Return how long to wait for the next check: never past the end of the bake."""
+        """Return how long to wait for the next check: never past anything that ends by then."""
+        if not self.stage:
+            return self.calendar.sooner(OUTSIDE, self.plan, now=now)
         left = self.step.bake - self.elapsed(now)
-        if self.pause is None and timedelta(0) < left < self.interval:
-            return left
-        return self.interval
+        baked = self.pause is None and timedelta(0) < left < self.interval
+        return self.calendar.sooner(left if baked else self.interval, self.plan, now=now)
 
     def waited(self) -> None:
         """Lengthen the next wait, up to the plan's longest."""
@@ -160,17 +164,7 @@ class State(BaseModel):
 
     def phase(self, now: datetime) -> Phase:
         """Return what the rollout is doing."""
-        if self.ending is not None:
-            return self.ending
-        if self.rollout is None:
-            return Phase.OPENING
-        if self.pause is not None:
-            return Phase.PAUSED
-        if self.stage == 0:
-            return Phase.RAMPING
-        if self.wants_approval(now):
-            return Phase.WAITING_FOR_APPROVAL
-        return Phase.FINAL_BAKE if self.final else Phase.BAKING
+        return phase_of(self, now=now)
 
     def take(self, verb: Verb, command: Command, *, now: datetime) -> str:
         """Do what was asked, as far as a field can; return the answer for the operator."""
@@ -185,12 +179,15 @@ class State(BaseModel):
             return f"resumed: {spell(timedelta(seconds=max(round(left), 0)))} of the bake are left"
         if verb is Verb.PROMOTE:
             self.hurry = command
-            return "promoted: it goes on after one more check, unless that finds harm"
+            on = "promoted: it goes on after one more check, unless that finds harm"
+            return on + self.calendar.but(now)
         if verb is Verb.APPROVE:
             self.approval = command
-            return "approved: it goes on after one more check, unless that finds harm or doubt"
+            on = "approved: it goes on after one more check, unless that finds harm or doubt"
+            return on + self.calendar.but(now)
+        withdrawn = self.phase(now) is Phase.SCHEDULED
         self.rollback = command
-        return "rolling back"
+        return "withdrawn: it was not opened, nothing was changed" if withdrawn else "rolling back"
 
     def refuse(self, verb: Verb, why: str, *, by: str = "") -> str:
         """Keep a refusal of a signal, which nobody could be told, where people look."""

@@ -32,7 +32,7 @@ async def claim(
     salt = randbits(32)
     rows: dict[str, RolloutRow] = {}
     # In one order, so that bundles that share prompts do not wait for one another in a circle.
-    for each in sorted(_alone(request), key=lambda one: (one.name, one.prompt_type)):
+    for each in sorted(alone(request), key=lambda one: (one.name, one.prompt_type)):
         flag = flag_of(each)
         rows[flag] = await opening.claim(
             session,
@@ -49,7 +49,7 @@ async def claim(
     return Members(leader, list(rows.values()))
 
 
-def _alone(request: RolloutRequest) -> Iterator[RolloutRequest]:
+def alone(request: RolloutRequest) -> Iterator[RolloutRequest]:
     """Yield the request for each prompt by itself."""
     yield request.model_copy(update={"companions": ()})
     for companion in request.companions:

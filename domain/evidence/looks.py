@@ -12,7 +12,8 @@ from domain.stats.harm import Block
 from domain.stats.moments import Moments
 from domain.value import Frozen
 
-METHOD = "e-1"  # raised with every change that may change a verdict: replays follow the method
+METHOD = "e-2"  # raised with every change that may change a verdict: replays follow the method
+METHODS = ("e-1", METHOD)  # which `weighing.weigh` can follow; e-2 holds when nobody comes any more
 
 
 class Counts(Frozen):

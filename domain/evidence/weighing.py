@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from domain import judge
 from domain.duration import spell
-from domain.evidence.looks import Evidence, Look, Sample, Trail
+from domain.evidence.looks import METHOD, Evidence, Look, Sample, Trail
 from domain.evidence.trails import follow, trouble
 from domain.guardrail import Guardrail, GuardrailKind, Role
 from domain.judge import Action, Reading, Standing, Verdict
@@ -22,13 +22,16 @@ MISMATCH_ALPHA = 0.001  # a false alarm about the split stops a rollout for noth
 CAREFUL = ("roll_back", "hold", "extend", "promote")  # the first that anybody asks for counts
 
 
-def weigh(policy: Policy, evidence: Evidence, look: Look) -> tuple[Verdict, Evidence]:
+def weigh(
+    policy: Policy, evidence: Evidence, look: Look, *, method: str = METHOD
+) -> tuple[Verdict, Evidence]:
     """Judge one look.
 
     Args:
         policy: What the present stage is judged by.
         evidence: What the look before returned; `Evidence()` at the first.
         look: What this one saw: a sample for each of the policy's guardrails, in their order.
+        method: One of `looks.METHODS`, for looks of old.
 
     Raises:
         ValueError: There are not as many samples as guardrails.
@@ -41,7 +44,10 @@ def weigh(policy: Policy, evidence: Evidence, look: Look) -> tuple[Verdict, Evid
         _reading(policy, number, evidence, look) for number in range(len(policy.guardrails))
     ]
     found = judge.verdict(readings)
-    return _with_policies(policy, evidence, look, found=found)
+    verdict, evidence = _with_policies(policy, evidence, look, found=found)
+    if method != "e-1" and found.action is verdict.action is Action.ADVANCE:
+        verdict = _unless_nobody_comes(policy, evidence, look, verdict)
+    return verdict, evidence
 
 
 def _accuse(policy: Policy, evidence: Evidence) -> Evidence:
@@ -207,6 +213,15 @@ def _fatal(policy: Policy, evidence: Evidence, look: Look, *, mismatched: str) -
         if _asks(guardrail.when_no_traffic, guardrail, silent, policy.no_traffic_after):
             return f"nobody came for {spell(_whole(silent))}"
     return ""
+
+
+def _unless_nobody_comes(policy: Policy, evidence: Evidence, look: Look, found: Verdict) -> Verdict:
+    """Hold what was shown to do no harm before everybody went away: nothing shows that it is so."""
+    silent = look.at - (evidence.silent_since or look.at)
+    if timedelta(0) < silent >= policy.no_traffic_after and any(g.acts for g in policy.guardrails):
+        said = f"nobody came for {spell(_whole(silent))}; before that {found.reason}"
+        return found.model_copy(update={"action": Action.HOLD, "reason": said})
+    return found
 
 
 def _asks(wish: str, guardrail: Guardrail, lasted: timedelta, limit: timedelta) -> bool:

@@ -7,7 +7,7 @@ from datetime import datetime
 from pydantic import JsonValue
 
 from domain.errors import InvalidValue
-from domain.evidence.looks import METHOD, Evidence, Judged, Look
+from domain.evidence.looks import METHOD, METHODS, Evidence, Judged, Look
 from domain.evidence.weighing import weigh
 from domain.judge import Verdict
 from domain.plan import RolloutPlan
@@ -43,7 +43,7 @@ def replay(plan: RolloutPlan, checks: Sequence[Judged]) -> list[Difference]:
     """
     evidence, found = Evidence(), list[Difference]()
     for check in checks:
-        if check.method != METHOD:
+        if check.method not in METHODS:
             said = f"decided by method {check.method}, this is {METHOD}: not comparable"
             found.append(_difference(check, "method", said, METHOD))
             evidence = check.evidence
@@ -65,7 +65,7 @@ def _again(plan: RolloutPlan, check: Judged, evidence: Evidence) -> Judged:
     if not 1 <= look.stage <= len(plan.stages):
         raise InvalidValue(f"stage must be 1 to {len(plan.stages)}, got {look.stage}")
     policy = plan.policy_at(look.stage)
-    verdict, evidence = weighed(policy, evidence, look, number=check.number)
+    verdict, evidence = weighed(policy, evidence, look, number=check.number, method=check.method)
     told = {"stage": look.stage, "policy": policy.fingerprint}
     # As through the journal, so that both sides are made of the same types.
     made = {
@@ -76,15 +76,15 @@ def _again(plan: RolloutPlan, check: Judged, evidence: Evidence) -> Judged:
 
 
 def weighed(
-    policy: Policy, evidence: Evidence, look: Look, *, number: int
+    policy: Policy, evidence: Evidence, look: Look, *, number: int, method: str = METHOD
 ) -> tuple[Verdict, Evidence]:
-    """Weigh the look of check `number`.
+    """Weigh the look of check `number`, by the method that decided it.
 
     Raises:
         InvalidValue: It holds what nobody can have counted.
     """
     try:
-        return weigh(policy, evidence, look)
+        return weigh(policy, evidence, look, method=method)
     except ValueError as error:
         raise InvalidValue(f"check {number}: {error}") from error
 

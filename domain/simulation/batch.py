@@ -84,6 +84,9 @@ class Batch:
         limits = [p.max_bake.total_seconds() if p.max_bake else np.inf for p in policies]
         self._max_bake = np.array(limits)
         self._no_traffic = plan.no_traffic_after.total_seconds()
+        acting = [watch.guardrail for watch in self._watches if watch.guardrail.acts]
+        self._acts = bool(acting)
+        self._fears_silence = any(one.when_no_traffic == "roll_back" for one in acting)
         self._stage = np.zeros(runs, dtype=np.int64)
         self._count = np.zeros(runs, dtype=np.int64)
         self._silent_since = np.full(runs, np.nan)
@@ -98,7 +101,8 @@ class Batch:
             watch.follow(seen, new=new, compared=compared, bets=bool(self._wants_safe.any()))
         self.log_e = self._combined()
         harmed = (self.log_e >= self._needs) & bool(self._weights.any())
-        harmed |= self._silent(seen, new=new)
+        silent = self._silent(seen, new=new)
+        harmed |= silent & self._fears_silence
         wants_safe = self._wants_safe[self._stage - 1]
         standings = [w.standing(self._needs, wants_safe, compared) for w in self._watches]
         held = np.zeros_like(harmed)
@@ -108,7 +112,9 @@ class Batch:
             waits = guardrail.role is not Role.INFO and not guardrail.dry_run
             held |= (doubted | bad) & waits
         action = np.where(harmed, Action.ROLL_BACK, np.where(held, Action.HOLD, Action.ADVANCE))
-        return self._at_the_end(seen, action, [bad | doubted for bad, doubted in standings])
+        asleep = silent & self._acts & (action == Action.ADVANCE)
+        action = self._at_the_end(seen, action, [bad | doubted for bad, doubted in standings])
+        return np.where(asleep, Action.HOLD, action)
 
     def _combined(self) -> Floats:
         """Return the log of the weighted mean of e-values."""
@@ -123,16 +129,14 @@ class Batch:
         )
 
     def _silent(self, seen: Seen, *, new: Mask) -> Mask:
-        """Say where nobody came for too long, and a guardrail asks for a rollback then."""
+        """Say where nobody came for too long."""
         counts = np.max([watch.counts[0] for watch in self._watches], axis=0)
         came = counts > np.where(new, 0, self._count)
         begun = np.where(np.isnan(self._silent_since), seen.at, self._silent_since)
         self._silent_since = np.where(came, seen.at, begun)
         self._count = counts
         lasted = seen.at - self._silent_since
-        fears = any(w.guardrail.acts and w.guardrail.when_no_traffic == "roll_back"
-                    for w in self._watches)  # fmt: skip
-        return np.asarray(fears & (lasted > 0) & (lasted >= self._no_traffic))
+        return np.asarray((lasted > 0) & (lasted >= self._no_traffic))
 
     def _at_the_end(self, seen: Seen, action: Actions, troubled: list[Mask]) -> Actions:
         """Apply `when_inconclusive` where a stage has baked for its `max_bake`."""

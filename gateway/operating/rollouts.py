@@ -50,6 +50,12 @@ class NewRollout(Body):
         max_length=MOST,
         description="Other prompts that go along: one ramp, one verdict, all or nothing.",
     )
+    start_at: str | None = Field(
+        default=None,
+        max_length=50,
+        description="An instant with its offset; by default at once.",
+        examples=["2026-12-01T09:00+01:00"],
+    )
 
 
 class Order(Body):
@@ -100,6 +106,7 @@ class RolloutRoutes:
                 "by": holder.name,
                 "reason": given.reason,
                 "companions": [_companion(each) for each in given.companions],
+                "start_at": given.start_at,
             }
         )
         return await (await self._operators.rollouts()).start(request)

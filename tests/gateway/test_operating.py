@@ -132,6 +132,8 @@ IMPOSSIBLE: list[tuple[str, Any]] = [
     ("rollouts", STARTED | {"flag": "greeting"}),
     ("rollouts", STARTED | {"flag": "a\x00.system"}),
     ("rollouts", STARTED | {"plan": "nope"}),
+    ("rollouts", STARTED | {"plan": PLAN | {"windows": {"time_zone": "Europe/Berln"}}}),
+    ("rollouts", STARTED | {"start_at": "2026-12-01T09:00"}),
     ("rollouts", STARTED | {"plan": {"stages": []}}),
     ("rollouts", STARTED | {"plan": {"stages": [{"percent": 1e999}]}}),
     ("rollouts", STARTED | {"plan": {"name": "a\x00"}}),

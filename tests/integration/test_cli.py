@@ -171,6 +171,8 @@ def test_a_rollback_needs_no_database_here(
     assert (rolled_back.code, rolled_back.out) == (0, "blind.system: rolling back\n")
 
 
+OFFICE = "stages: [{percent: 100}]\nwindows: {time_zone: UTC"
+FRIDAY = "{days: [fri], from: '16:00', until: '18:00'}"
 FILES = {
     "falling.yaml": "stages: [{percent: 50}, {percent: 10}]",
     "repeated.yaml": "stages: [{percent: 50}, {percent: 50}, {percent: 100}]",
@@ -182,6 +184,10 @@ FILES = {
     "empty.yaml": "stages: []",
     "text.yaml": "just a text",
     "broken.yaml": "stages: [",
+    "zone.yaml": OFFICE.replace("UTC", "Europe/Berln}"),
+    "overlap.yaml": f"{OFFICE}, hours: [{{from: '09:00', until: '17:00'}}, {FRIDAY}]}}",
+    "closed.yaml": f"{OFFICE}, hours: [{{from: '09:00', until: '09:00'}}]}}",
+    "naive.yaml": "stages: [{percent: 100}]\ndeadline: 2026-12-01T09:00",
 }
 
 
@@ -199,12 +205,22 @@ FILES = {
         ("plan lint text.yaml", ("must be a mapping", "just a text")),
         ("plan lint broken.yaml", ("broken.yaml", "not YAML")),
         ("plan lint nowhere.yaml", ("nowhere.yaml", "No such file")),
+        ("plan lint zone.yaml", ("windows.time_zone", "'Europe/Berln'", "IANA", "Europe/Berlin")),
+        ("plan lint overlap.yaml", ("hours overlap", "mon-fri 09:00-17:00", "fri 16:00-18:00")),
+        ("plan lint closed.yaml", ("windows.hours.0", "09:00 until 09:00", "empty")),
+        ("plan lint naive.yaml", ("deadline", "with its offset", "'2026-12-01T09:00'")),
         ("plan show slowly", ("'slowly'", "conservative, standard, aggressive, demo")),
         ("start quiet.system 1.1.0 --plan falling.yaml", ("must rise", "50, 10")),
         ("start quiet.system 9.9.9", ("'9.9.9'", "does not exist", "1.0.0, 1.1.0")),
         ("start quiet.system 1.0.0", ("1.0.0", "in production already")),
         ("start quiet.system 1.1.0", ("1.1.0", "archived", "only an active version")),
         ("start nobody.system 1.0.0", ("nobody.system", "no production version")),
+        ("start quiet.system 1.1.0 --at 2026-12-01T09:00", ("start_at", "offset", "09:00")),
+        ("start quiet.system 1.1.0 --at 2020-12-01T09:00Z", ("start_at", "later than now", "2020")),
+        ("start quiet.system 1.1.0 --at 2926-12-01T09:00Z", ("start_at", "within 365d", "2926")),
+        ("start quiet.system 1.1.0 --at 2027-01-01T09:00Z --in 2h", ("--at", "--in", "not both")),
+        ("start quiet.system 1.1.0 --in soon", ("--in", "'soon'", "90s")),
+        ("start quiet.system 1.1.0 --deadline soon", ("--deadline", "'soon'", "7d")),
         ("start quiet 1.1.0", ("PROMPT", "'quiet'", "<name>.<prompt_type>")),
         ("start quiet.system", ("CANDIDATE", "rampart start --help")),
         ("status unheard.system", ("no rollout of unheard.system", "rampart start")),

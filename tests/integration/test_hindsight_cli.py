@@ -116,7 +116,7 @@ def test_a_replay_that_finds_no_difference_exits_with_0(rampart: Rampart) -> Non
     told, data = rampart("replay", PROMPT), rampart("replay", PROMPT, "--json")
 
     assert (told.code, data.code) == (0, 0)
-    assert "3 verdicts made again from the journal by e-1: no difference" in told.out
+    assert "3 verdicts made again from the journal by e-2: no difference" in told.out
     assert (data.json["checks"], data.json["differences"]) == (3, [])
 
 
@@ -129,7 +129,7 @@ def test_a_replay_that_finds_a_difference_exits_with_1_and_names_it(
     told, data = rampart("replay", PROMPT), rampart("replay", PROMPT, "--json")
 
     assert (told.code, data.code) == (1, 1)
-    assert "3 verdicts made again from the journal by e-1: 1 of them differ" in told.out
+    assert "3 verdicts made again from the journal by e-2: 1 of them differ" in told.out
     assert "verdict.action" in told.out
     assert [(one["number"], one["what"], one["recorded"]) for one in data.json["differences"]] == [
         (3, "verdict.action", '"advance"')
@@ -212,4 +212,4 @@ def test_a_rollout_that_was_never_checked_has_nothing_to_explain(
     assert explained.code == 2
     assert "was not checked: there is nothing to explain" in explained.err
     assert replayed.code == 0
-    assert "0 verdicts made again from the journal by e-1: no difference" in replayed.out
+    assert "0 verdicts made again from the journal by e-2: no difference" in replayed.out

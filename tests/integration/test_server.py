@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
@@ -116,6 +117,40 @@ async def test_harm_after_100_percent_rolls_back_the_version_in_production(place
     assert (outcome["outcome"], outcome["by"]) == ("rolled_back", "guardrails")
     story = [Kind.OPENED, Kind.RAMPED, Kind.PROMOTED, Kind.ROLLED_BACK]
     assert await place.story() == story
+    assert await place.house.facts() == before
+
+
+async def test_feature_9_a_regression_in_a_freeze_is_rolled_back(place: Place) -> None:
+    """The must-show of a freeze: it keeps a healthy candidate where it is, and no harm alive."""
+    before, now = await place.house.facts(), datetime.now(UTC)
+    begins, ends = now + timedelta(seconds=6), now + timedelta(days=9)
+    freeze = {"from": begins.isoformat(), "until": ends.isoformat(), "reason": "holidays"}
+    stages = [{"percent": 10, "bake": "6s"}, {"percent": 100}]
+    plan = PLAN | {"stages": stages, "windows": {"freezes": [freeze]}}
+    async with place.users(good=30):
+        code, said = await place.start(plan=plan)
+        assert code == 0, said
+        frozen = await place.until(lambda seen: seen.phase is Phase.WAITING_FOR_WINDOW)
+
+    async with place.users(good=0, bad=200):
+        outcome = await place.result()
+
+    assert frozen.waiting_for.startswith("its windows to open: frozen until ")
+    assert (outcome["outcome"], outcome["by"]) == ("rolled_back", "guardrails")
+    assert await place.story() == [Kind.OPENED, Kind.RAMPED, Kind.CLOSED, Kind.ROLLED_BACK]
+    assert await place.house.facts() == before
+
+
+async def test_feature_3_when_nobody_comes_the_policy_counts_after_the_grace(place: Place) -> None:
+    before = await place.house.facts()
+    afraid = {"guardrails": [{"metric": "success", "when_no_traffic": "roll_back"}]}
+
+    await place.start(plan=PLAN | afraid | {"no_traffic_after": "2s"})
+    outcome = await place.result()
+
+    assert (outcome["outcome"], outcome["by"]) == ("rolled_back", "guardrails")
+    assert str(outcome["reason"]).startswith("nobody came for ")
+    assert await place.story() == [Kind.OPENED, Kind.RAMPED, Kind.ROLLED_BACK]
     assert await place.house.facts() == before
 
 

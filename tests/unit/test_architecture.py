@@ -56,6 +56,7 @@ PURE = (
     "evidence/weighing.py",
     "guardrail.py",
     "hindsight/",
+    "instants.py",
     "judge.py",
     "leases.py",
     "monitors/alerts.py",
@@ -79,7 +80,9 @@ PURE = (
     "trials/contest.py",
     "trials/findings.py",
     "trials/plan.py",
+    "stage.py",
     "value.py",
+    "windows/",
 )
 VAGUE = {"utils", "common", "helpers"}
 FILE_LINES, WORKFLOW_LINES, FUNCTION_LINES = 300, 200, 40

@@ -4,15 +4,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
+from hypothesis import given
+from hypothesis import strategies as st
 
 from domain.attribution import LATENESS, Span, attribute
 from domain.database import Database
+from domain.limits import MAX_AGE, SKEW
 from domain.metrics import MetricsCollector
 from domain.prompts import MetricEvent
 from domain.tables import AllocationRow, ExperimentRow, VersionRow
 from domain.wire import Event
 
 NOW = datetime.now(UTC)
+MINUTE = timedelta(minutes=1)
 FAR = NOW + timedelta(days=9)
 
 
@@ -43,6 +47,7 @@ LONG_ENDED = [span("ended", 1, start=60, end=11)]
         pytest.param(1, "unknown", NEWER + OLDER, None, id="one that is not there"),
         pytest.param(5, None, RAMPED, ("ramped", 2), id="at the instant of a ramp: after it"),
         pytest.param(6, None, RAMPED, ("ramped", 1), id="late, its epoch just over"),
+        pytest.param(-9, None, RAMPED, ("ramped", 2), id="by a clock that is fast: in force"),
         pytest.param(61, None, OLDER, None, id="later than lateness"),
         pytest.param(1, None, ENDED, ("ended", 2), id="just after the end: the last epoch"),
         pytest.param(-6, None, ENDED, None, id="longer after the end"),
@@ -58,6 +63,27 @@ def test_an_event_belongs_to(
     found = attribute(event, spans, now=NOW)
 
     assert (found and (found.experiment_id, found.epoch)) == counted
+
+
+@given(
+    st.lists(st.floats(0, 60 * 24 * 40), min_size=1, max_size=5, unique=True),
+    st.floats(-SKEW / MINUTE, MAX_AGE / MINUTE),
+)
+def test_feature_3_a_wrong_clock_reaches_no_epoch_whose_evidence_is_closed(
+    ramps: list[float], behind: float
+) -> None:
+    """Whatever a caller's clock says: the epoch in force now, or one that ended just before."""
+    begun = sorted(ramps, reverse=True)  # minutes ago
+    spans = [
+        span("exp", number, start=start, end=end)
+        for number, (start, end) in enumerate(zip(begun, [*begun[1:], None], strict=True), 1)
+    ]
+
+    found = attribute(Event(version_id="v1", occurred_at=ago(behind)), spans[::-1], now=NOW)
+
+    if found is not None:
+        assert found.start <= NOW < found.end + LATENESS
+        assert found.end == FAR or NOW - ago(behind) > timedelta(0)
 
 
 def version(version_id: str, number: str) -> VersionRow:

@@ -39,6 +39,7 @@ PLANS = {
     " when_inconclusive: roll_back}]",
     "silence rolls back": "no_traffic_after: 5m\nguardrails: [{metric: success,"
     " when_no_traffic: roll_back}]",
+    "silence holds": "no_traffic_after: 5m\nguardrails: [success]",
     "nobody held back": "holdback: 0\nguardrails: [success]",
 }
 USUAL = Traffic(users_per_hour=10_000, control_rate=0.95)

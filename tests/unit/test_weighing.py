@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from domain.evidence.looks import Arm, Counts, Evidence, Look, Sample
+from domain.evidence.looks import METHODS, Arm, Counts, Evidence, Look, Sample
 from domain.evidence.weighing import weigh
 from domain.guardrail import Guardrail, GuardrailKind, Role
 from domain.judge import Action, Standing, Verdict
@@ -272,6 +272,36 @@ def test_without_traffic_it_holds_then_does_what_the_policy_says() -> None:
 
     assert [verdict.action for verdict in verdicts].index(Action.ROLL_BACK) == 9
     assert verdicts[9].reason == "nobody came for 9m"
+
+
+def test_feature_3_when_everybody_goes_away_what_was_seen_before_is_no_leave_to_go_on() -> None:
+    watch = Watch(policy(no_traffic_after=timedelta(minutes=9)))
+    list(watch.watch(30, 20, 0.95, 0.95))
+
+    verdicts = [watch.look() for _ in range(10)]
+    watch.come(20, 0.95, 0.95)
+    again = watch.look()
+
+    assert [verdict.action for verdict in verdicts].index(Action.HOLD) == 8
+    assert verdicts[8].reason.startswith("nobody came for 9m; before that success: ")
+    assert again.action is Action.ADVANCE
+
+
+def test_a_look_of_old_is_judged_as_it_was_then() -> None:
+    watch = Watch(policy(no_traffic_after=timedelta(minutes=9)))
+    list(watch.watch(30, 20, 0.95, 0.95))
+    before = watch.evidence
+    late = Look(
+        at=NOON + timedelta(hours=9),
+        share=watch.share,
+        stage=watch.stage,
+        epoch=watch.epoch,
+        samples=tuple(_sample(counts, "") for counts in watch.counts),
+    )
+
+    actions = [weigh(watch.policy, before, late, method=one)[0].action for one in METHODS]
+
+    assert actions == [Action.ADVANCE, Action.HOLD]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""When a rollout may advance: business hours, freezes, a deadline. Pure, but for the time zones."""
