@@ -10,7 +10,7 @@ class Appointment(Frozen):
 
     Attributes:
         baseline: The version in production when it was read.
-        search_attributes: Whether the server knows ours.
+        search_attributes: Whether the server knows ours; `phase_attribute`, and that of 0.4.
     """
 
     start_at: datetime
@@ -20,3 +20,4 @@ class Appointment(Frozen):
     plan: str
     stages: tuple[float, ...] = ()
     search_attributes: bool = False
+    phase_attribute: bool = False

@@ -140,6 +140,7 @@ class RolloutActivities:
             plan=request.plan.name,
             stages=tuple(stage.percent for stage in request.plan.stages),
             search_attributes=self._search_attributes,
+            phase_attribute=self._search_attributes,
         )
 
     @activity.defn

@@ -38,7 +38,8 @@ async def keep_appointment(state: State, given: JsonValue, publish: Callable[[],
     if not (isinstance(given, dict) and given.get("start_at")):
         return True
     found = await read(RolloutActivities.appoint, given, summary="read the request")
-    state.calendar.appointment, state.search_attributes = found, found.search_attributes
+    state.calendar.appointment = found
+    state.search_attributes, state.phase_attribute = found.search_attributes, found.phase_attribute
     publish()
     left = found.start_at - workflow.now()
     if left <= timedelta(0):
