@@ -35,8 +35,10 @@ TITLES = {
     "refused": "{{ prompt }}: a message was refused",
     "promoted": "{{ prompt }}: {{ candidate }} is in production, and still watched",
     "completed": "{{ prompt }}: {{ candidate }} serves everybody",
+    "rolling_back": "{{ prompt }}: users are on {{ baseline }} again, the rest follows",
     "rolled_back": "{{ prompt }}: rolled back to {{ baseline }}",
     "rollback_incomplete": "{{ prompt }}: ROLLBACK INCOMPLETE, it is tried again",
+    "reconciled": "{{ prompt }}: its workflow is gone",
     ANY: "{{ prompt }}: {{ what }}",
 }
 LEVELS = {
@@ -45,6 +47,7 @@ LEVELS = {
     "refused": Level.WARNING,
     "reconciled": Level.WARNING,
     "completed": Level.SUCCESS,
+    "rolling_back": Level.WARNING,
     "rolled_back": Level.WARNING,
     "rollback_incomplete": Level.FAILURE,
 }

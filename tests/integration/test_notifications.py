@@ -8,20 +8,17 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 import pytest_asyncio
 
 import cli
 from dev import Stack
-from domain.database import Database
 from domain.notifications.notice import Status
 from domain.notifications.outbox import Outbox
 from embedded.ports import free_port
 from serving.webhooks import Receiver
-from tests.house import House
-from tests.integration.test_server import LONG, Place
+from tests.integration.place import LONG, Place, furnished
 from tests.mailbox import Letter, Mailbox, mailbox
 from workflows.state import Phase
 
@@ -61,11 +58,8 @@ async def stack(box: Mailbox, tmp_path_factory: pytest.TempPathFactory) -> Async
 
 @pytest_asyncio.fixture
 async def place(stack: Stack) -> AsyncIterator[Place]:
-    database = Database(stack.database_url)
-    house = House(database, name=f"greeting-{uuid4().hex[:8]}")
-    await house.furnish()
-    yield Place(stack, await stack.connect(), house, f"{house.name}.system")
-    await database.dispose()
+    async with furnished(stack) as place:
+        yield place
 
 
 async def until(found: Callable[[], Any], *, seconds: float = 30) -> Any:
@@ -101,7 +95,7 @@ async def test_a_rollback_runs_to_its_end_while_targets_hang_and_fail(
     assert (outcome["outcome"], outcome["by"]) == ("rolled_back", "guardrails")
     assert await place.house.facts() == before
     assert not box.released.is_set()
-    story = {"opened", "ramped", "paused", "rolled_back"}
+    story = {"opened", "ramped", "paused", "rolling_back", "rolled_back"}
     await until(lambda: kinds(box.at("/signed"), place) == story)
     await until(lambda: len(titles(box.at("/hunter2-ok"), place)) == len(story))
     assert f"{place.house.name}.system IS BACK ON 1.0.0" in titles(box.at("/hunter2-ok"), place)

@@ -83,7 +83,8 @@ async def test_each_line_of_the_journal_is_to_be_told_and_checks_are_not(
 
     told = await waiting(database)
 
-    assert [notice.kind for notice in told] == ["opened", "ramped", "rolled_back"]
+    story = ["opened", "ramped", "rolling_back", "rolled_back"]
+    assert [notice.kind for notice in told] == story
     last = told[-1]
     assert (last.prompt, last.baseline, last.candidate) == ("greeting.system", "1.0.0", "1.1.0")
     assert (last.by, last.reason, last.rollout_id) == ("ana", "too slow", rollout.id)
