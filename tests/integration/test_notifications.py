@@ -146,7 +146,7 @@ async def test_what_happens_while_temporal_is_away_is_told_when_it_is_back(
     finally:
         os.kill(server, signal.SIGCONT)
 
-    assert waited == 1
+    assert waited == 2  # its two steps
     assert "rolled_back" not in told
     await until(lambda: "rolled_back" in kinds(box.at("/signed"), place), seconds=60)
     assert await place.house.share("1.0.0") == 1.0
@@ -193,12 +193,9 @@ def test_an_operator_lists_targets_and_no_secret(notify: Notify) -> None:
 
 
 def test_an_operator_tries_a_target_out(notify: Notify, box: Mailbox) -> None:
-    before = len(box.at("/signed"))
-
     assert notify("test", "audit") == (0, "audit took it\n", "")
 
-    (letter,) = box.at("/signed")[before:]
-    assert letter.json["type"] == "rollout.test"
+    (letter,) = [each for each in box.at("/signed") if each.json["type"] == "rollout.test"]
     assert "nothing has happened" in letter.json["data"]["body"]
 
 
