@@ -18,6 +18,7 @@ from terminal.console import Usage, carry_out, out, say, warn
 from terminal.experimenting import experiments
 from terminal.hindsight import hindsight
 from terminal.monitoring import monitors
+from terminal.notifying import notifying
 from terminal.reconciling import reconcile
 from terminal.segments import rings, segments
 from terminal.serving import gateway
@@ -167,6 +168,7 @@ app.add_typer(segments, name="segment", rich_help_panel=OPERATE)
 app.add_typer(rings, name="rings", rich_help_panel=OPERATE)
 app.add_typer(experiments, name="experiment", rich_help_panel=OPERATE)
 app.add_typer(monitors, name="monitor", rich_help_panel=OPERATE)
+app.add_typer(notifying, name="notify", rich_help_panel=RUN)
 
 
 def _introduce(stack: "Stack", following: str) -> None:

@@ -4,7 +4,7 @@ Temporal's own address is read by `temporalio.envconfig`, and `OTEL_*` by OpenTe
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 UI_OFFSET = 1000  # Temporal's dev server has its UI so many ports above itself
 EMBEDDED_DATABASE = "sqlite:///.rampart/rampart.db"
@@ -27,6 +27,8 @@ class Settings:
         tracing: Exporters of spans, separated by commas; empty for no spans.
         build_id: What a worker's code is called in the deployment; empty for no versioning.
         deployment: The Worker Deployment that versions of the worker belong to.
+        notify: Whom to notify: URLs of apprise, blanks between them. Secrets.
+        notify_file: A YAML file with more targets, and templates; empty for none.
     """
 
     database_url: str = EMBEDDED_DATABASE
@@ -39,6 +41,8 @@ class Settings:
     tracing: str = ""
     build_id: str = ""
     deployment: str = "rampart"
+    notify: str = field(default="", repr=False)
+    notify_file: str = ""
 
     @classmethod
     def from_env(cls) -> "Settings":
@@ -54,6 +58,8 @@ class Settings:
             tracing=_exporters(),
             build_id=os.environ.get("RAMPART_BUILD_ID") or "",
             deployment=os.environ.get("RAMPART_DEPLOYMENT") or "rampart",
+            notify=os.environ.get("RAMPART_NOTIFY") or "",
+            notify_file=os.environ.get("RAMPART_NOTIFY_FILE") or "",
         )
 
 

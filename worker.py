@@ -6,7 +6,7 @@ import gc
 import inspect
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import timedelta
 from typing import Any
 
@@ -19,20 +19,26 @@ from temporalio.worker import Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.monitors import MonitorActivities
+from activities.notifications import NotificationActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.retention import RetentionActivities
 from activities.rollouts import RolloutActivities
 from activities.segments import SegmentActivities
 from activities.trials import TrialActivities
 from control.connection import connect
+from control.courier import Courier, queue_of
 from control.reconciliation import ReconcileControl
 from control.retention import RetentionControl
 from domain import broker
 from domain.broadcast.publisher import Publisher
 from domain.database import Database
+from domain.errors import InvalidValue
 from domain.intake.drain import Drain
 from domain.metrics import MetricsCollector
 from domain.monitors.manager import MonitorManager
+from domain.notifications.outbox import Outbox
+from domain.notifications.post import Post
+from domain.notifications.targets import Directory
 from domain.reconciliation import Reconciler
 from domain.retention.manager import RetentionManager
 from domain.rollouts import RolloutManager
@@ -43,6 +49,7 @@ from telemetry import logs, meters, tracing
 from workflows.experiments.workflow import ExperimentWorkflow
 from workflows.meters import BUCKETS
 from workflows.monitors.workflow import MonitorWorkflow
+from workflows.notifications.workflow import NotificationWorkflow
 from workflows.publication import ATTRIBUTES
 from workflows.reconciliation import ReconcileWorkflow
 from workflows.retention.workflow import RetentionWorkflow
@@ -122,6 +129,21 @@ def version_of(settings: Settings) -> WorkerDeploymentConfig | None:
     )
 
 
+def build_notifier(client: Client, hands: NotificationActivities, *, task_queue: str) -> Worker:
+    """Return the worker of notifications, with slots and a queue of its own; not yet running."""
+    return Worker(
+        client,
+        task_queue=queue_of(task_queue),
+        workflows=[NotificationWorkflow],
+        activities=_activities_of(hands),
+        workflow_runner=RUNNER,
+        graceful_shutdown_timeout=TAKEOVER,  # what hangs may not keep a worker from stopping
+        max_cached_workflows=100,
+        max_concurrent_activity_task_polls=2,
+        max_concurrent_workflow_task_polls=2,
+    )
+
+
 def _activities_of(hands: object) -> list[Callable[..., Any]]:
     """Return the methods that `@activity.defn` has marked."""
     methods = [method for _, method in inspect.getmembers(hands, inspect.ismethod)]
@@ -184,7 +206,8 @@ async def run(settings: Settings) -> None:
     await ReconcileControl(client, task_queue=settings.task_queue).ensure()
     gc.collect()
     gc.freeze()  # what is loaded by now stays: looking through it again and again is wasted
-    async with _with_redis(settings.redis_url, database), worker:
+    notifying = _beside(_notify(settings, client, database))
+    async with _with_redis(settings.redis_url, database), worker, notifying:
         logger.info("worker.ready", extra={"task_queue": settings.task_queue})
         await _until_told_to_stop()
     await database.dispose()
@@ -203,6 +226,48 @@ async def _with_redis(url: str, database: Database) -> AsyncIterator[None]:
             yield
     finally:
         await client.aclose()
+
+
+@contextlib.asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Work beside the rest, and end with it. Should it die, the rest goes on without."""
+    task = asyncio.create_task(work)
+    task.add_done_callback(_log_death)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def _log_death(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.critical("%s died", task.get_coro(), exc_info=error)
+
+
+async def _notify(settings: Settings, client: Client, database: Database) -> None:
+    """Tell the targets of the settings what journals say, until cancelled.
+
+    A mistake in the settings stops nothing else: what there is to tell waits until it is mended.
+    """
+    try:
+        directory = Directory.read(settings.notify, settings.notify_file)
+        post = await asyncio.to_thread(
+            Post, directory, ui=settings.ui_url, namespace=client.namespace
+        )
+    except InvalidValue as error:
+        logger.error("nobody is notified until this is mended: %s", error)
+        return
+    for problem in post.wording.problems():
+        logger.warning("our own words are used for: %s", problem)
+    outbox, queue = Outbox(database), settings.task_queue
+    async with contextlib.AsyncExitStack() as stack:
+        if post.targets:
+            hands = NotificationActivities(outbox, post)
+            await stack.enter_async_context(build_notifier(client, hands, task_queue=queue))
+        courier = Courier(client, outbox, task_queue=queue, wanted=bool(post.targets))
+        await stack.enter_async_context(courier)
+        await asyncio.Event().wait()
 
 
 async def _until_told_to_stop() -> None:

@@ -10,8 +10,9 @@ RampartError
 │   │       └── Stale      the step was decided too long ago: judge again first
 │   └── InvalidValue       (also a ValueError) an argument is out of its range
 │       └── InvalidPlan    a plan or request contradicts itself
-└── Unavailable            the database or its disk cannot be reached: retrying may help
-    └── WrongRevision      it is there, with the tables of another release
+├── Unavailable            the database or its disk cannot be reached: retrying may help
+│   └── WrongRevision      it is there, with the tables of another release
+└── Undelivered            a target did not take a notification: retrying may help
 """
 
 from datetime import datetime
@@ -70,6 +71,10 @@ class Unavailable(RampartError):
 
 class WrongRevision(Unavailable):
     """The database has the tables of another release. Whoever upgrades it, or us, ends that."""
+
+
+class Undelivered(RampartError):
+    """A target did not take a notification. Of its URL, which is a secret, nothing is told."""
 
 
 class RollbackIncomplete(RampartError):

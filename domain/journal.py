@@ -10,8 +10,9 @@ from uuid_utils.compat import uuid7
 
 from domain.evidence.looks import Evidence, Judged, Look
 from domain.judge import Verdict
+from domain.notifications.notice import concerns
 from domain.record import Kind
-from domain.tables import DecisionRow, EvidenceRow, RolloutRow
+from domain.tables import DecisionRow, EvidenceRow, NotificationRow, RolloutRow
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,11 @@ def write(
         reason=reason,
     )
     session.add_all([row, line])
+    if concerns(kind):
+        notification = NotificationRow(
+            id=line.id, rollout_id=row.id, kind=line.kind, occurred_at=line.at
+        )
+        session.add(notification)
     told = {"rollout": row.id, "prompt": f"{row.name}.{row.prompt_type}", "by": by}
     logger.info("rollout.%s", kind.value, extra=told | {"reason": reason})
     return line

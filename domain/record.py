@@ -34,6 +34,7 @@ class Kind(StrEnum):
     CHECKED = "checked"
     PAUSED = "paused"
     RESUMED = "resumed"
+    WAITING = "waiting_for_approval"
     APPROVED = "approved"
     HURRIED = "hurried"  # a person sent it on before its bake was over
     REFUSED = "refused"  # a message that could not be followed

@@ -10,7 +10,7 @@ from datetime import timedelta
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from domain import journal, steps
+from domain import approval, journal, steps
 from domain.bundles import journals, members
 from domain.bundles.opening import claim
 from domain.database import Database, default_database
@@ -106,12 +106,14 @@ class RolloutManager(Rollbacks):
         """
         async with self._database.transaction() as session:
             bundle = await members.locked(session, rollout_id)
-            return bundle.judged(
+            verdict = bundle.judged(
                 {
                     row.id: await steps.check(session, row, number=number, baked=baked)
                     for row in bundle.rows
                 }
             )
+            await approval.ask(session, bundle.asked, verdict=verdict, baked=baked)
+            return verdict
 
     async def promote(self, rollout_id: str, *, epoch: int, by: str = "", reason: str = "") -> int:
         """Move the production tag and status to the candidate; return the new epoch.

@@ -63,11 +63,17 @@ def retention(
     events: Age = None,
     users: Age = None,
     evidence: Age = None,
+    notifications: Age = None,
     now: Annotated[bool, typer.Option("--now", help="Sweep now, besides every day.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show how long raw events, users of ended experiments and evidence are kept; or change it."""
-    given = {"events": events, "users": users, "evidence": evidence}
+    """Show how long events, users of ended experiments, evidence … are kept; or change it."""
+    given = {
+        "events": events,
+        "users": users,
+        "evidence": evidence,
+        "notifications": notifications,
+    }
     wanted = {name: age for name, age in given.items() if age is not None}
     found = carry_out(_retention(wanted, now=now))
     if as_json:

@@ -45,6 +45,7 @@ HOARDS = (
     _Hoard("users", "observations", TABLES["observation"], "experiment_id", EXPERIMENTS),
     _Hoard("evidence", "evidence", TABLES["evidence"], "rollout_id", ROLLOUTS, marks=True),
     _Hoard("evidence", "evidence", TABLES["trial_evidence"], "trial_id", TRIALS),
+    _Hoard("notifications", "notifications", TABLES["notification"], "rollout_id"),
 )
 
 

@@ -38,11 +38,14 @@ class Retention(Value):
         users: Who took part in an experiment, and was observed there, from its end: 1 day to 365.
         evidence: What each check of a rollout and each look of a trial rested on, from the
             conclusion: 1 day to 365. Without it verdicts cannot be made again.
+        notifications: What became of each, from when it happened: 1 day to 365. One that nobody
+            has taken by then is deleted with the others.
     """
 
     events: Annotated[Duration, AfterValidator(_long_enough)] | None = timedelta(days=90)
     users: Annotated[Duration, AfterValidator(_a_day)] | None = timedelta(days=90)
     evidence: Annotated[Duration, AfterValidator(_a_day)] | None = timedelta(days=365)
+    notifications: Annotated[Duration, AfterValidator(_a_day)] | None = timedelta(days=30)
 
     @classmethod
     def parse(cls, given: JsonValue) -> Self:
@@ -57,7 +60,7 @@ class Retention(Value):
             raise InvalidPlan(f"retention: {complaint(error)}") from error
 
     def __str__(self) -> str:
-        """Return `events 90d, users 90d, evidence for ever`."""
+        """Return `events 90d, users 90d, evidence for ever, notifications 30d`."""
         ages = {name: getattr(self, name) for name in type(self).model_fields}
         told = [f"{name} {spell(age) if age else 'for ever'}" for name, age in ages.items()]
         return ", ".join(told)
@@ -74,6 +77,7 @@ class Swept(Frozen):
     observations: int = Field(default=0, ge=0)
     exposures: int = Field(default=0, ge=0)
     evidence: int = Field(default=0, ge=0)
+    notifications: int = Field(default=0, ge=0)
 
     def plus(self, other: "Swept") -> "Swept":
         """Return both together."""

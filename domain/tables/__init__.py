@@ -14,6 +14,7 @@ from domain.tables.experiments import (
 )
 from domain.tables.instants import UtcDateTime
 from domain.tables.metrics import CellRow, EventRow, ObservationRow, ObservedCellRow
+from domain.tables.notifications import NotificationRow
 from domain.tables.rollouts import DecisionRow, EvidenceRow, RolloutRow
 from domain.tables.tokens import TokenRow
 from domain.tables.trials import TrialEvidenceRow, TrialLineRow, TrialRow
@@ -28,6 +29,7 @@ __all__ = [
     "ExperimentRow",
     "ExposureCountRow",
     "ExposureRow",
+    "NotificationRow",
     "ObservationRow",
     "ObservedCellRow",
     "RolloutRow",

@@ -14,12 +14,15 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from dev import Stack
 from domain.duration import spell
 from domain.guardrail import Guardrail
+from domain.notifications.targets import Directory
+from domain.notifications.wording import Wording
 from domain.plan import PRESETS, RolloutPlan, RolloutRequest, Stage
 from embedded.ports import free_port
 from settings import child_environment
@@ -105,8 +108,12 @@ def test_every_link_leads_somewhere(document: Path) -> None:
 
 
 @pytest.mark.parametrize("block", blocks_in("yaml"), ids=place)
-def test_every_plan_that_is_shown_is_one(block: Block) -> None:
-    assert RolloutPlan.parse(block.source).stages
+def test_every_plan_and_every_file_of_targets_that_is_shown_is_one(block: Block) -> None:
+    if "\ntargets:\n" in block.source:
+        given = yaml.safe_load(block.source)
+        assert not [*Wording(Directory.model_validate(given).templates).problems()]
+    else:
+        assert RolloutPlan.parse(block.source).stages
 
 
 @pytest.mark.parametrize("block", blocks_in("json"), ids=place)

@@ -187,11 +187,14 @@ def test_the_worker_has_made_the_schedule_and_operators_change_it(on_stack: Ramp
     after = retention("--json")
     refused = retention("--events", "30d")
 
-    assert first.out.startswith("kept: events 90d, users 90d, evidence 365d; counts and journals")
+    kept = "kept: events 90d, users 90d, evidence 365d, notifications 30d; counts and journals"
+    assert first.out.startswith(kept)
     assert "next sweep: 20" in first.out
     assert "kept: events 45d, users 90d, evidence for ever" in changed.out
-    assert after.json["plan"] == {"events": "45d", "users": "90d", "evidence": None}
-    assert after.json["last"] == {"events": 0, "observations": 0, "exposures": 0, "evidence": 0}
+    ages = {"events": "45d", "users": "90d", "evidence": None, "notifications": "30d"}
+    assert after.json["plan"] == ages
+    assert set(after.json["last"]) == {*ages, "observations", "exposures"} - {"users"}
+    assert not any(after.json["last"].values())
     assert (refused.code, refused.out) == (2, "")
     assert "events: must be at least 31d, got 30d" in refused.err
     assert refused.err.endswith("or forever\n")

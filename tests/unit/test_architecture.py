@@ -62,6 +62,8 @@ PURE = (
     "monitors/alerts.py",
     "monitors/marks.py",
     "monitors/plan.py",
+    "notifications/notice.py",
+    "notifications/wording.py",
     "plan.py",
     "policy.py",
     "prompts.py",

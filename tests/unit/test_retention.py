@@ -252,7 +252,10 @@ async def test_an_event_whose_row_is_gone_is_too_old_to_be_counted_again(
         ({"events": "30d"}, "events: must be at least 31d, got 30d: events up to 30d old are"),
         ({"users": "23h"}, "users: must be at least 1d, got 23h"),
         ({"evidence": "366d"}, "evidence: must be between 0s and 365d"),
-        ({"journal": "1d"}, "unknown field 'journal': allowed are events, users, evidence"),
+        (
+            {"journal": "1d"},
+            "unknown field 'journal': allowed are events, users, evidence, notifications",
+        ),
         ("90d", "must be a valid dictionary"),
     ],
 )
@@ -266,7 +269,7 @@ def test_a_plan_that_cannot_be_meant_says_what_can(given: Any, said: str) -> Non
 def test_a_plan_reads_as_it_is_written() -> None:
     plan = Retention.parse({"events": "31d", "users": None})
 
-    assert str(plan) == "events 31d, users for ever, evidence 365d"
+    assert str(plan) == "events 31d, users for ever, evidence 365d, notifications 30d"
     assert Retention.parse(plan.model_dump(mode="json")) == plan
     assert Retention.parse(None) == Retention()
 

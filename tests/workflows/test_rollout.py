@@ -80,7 +80,7 @@ async def test_21_days_with_approvals_and_a_pause(rehearsal: Rehearsal) -> None:
     outcome = await handle.result()
 
     assert outcome.outcome is Phase.PROMOTED
-    gate = [Kind.APPROVED, Kind.RAMPED]
+    gate = [Kind.WAITING, Kind.APPROVED, Kind.RAMPED]
     assert await rehearsal.story() == [*BEGUN, Kind.PAUSED, Kind.RESUMED, *gate, *gate, *DONE]
     assert 20 * DAY <= await rehearsal.took(handle) < 21 * DAY
 

@@ -1,6 +1,7 @@
 """What release 0.4 added: leases, bundles, and what a line of the journal rests on."""
 
 from alembic import op
+from sqlalchemy import PrimaryKeyConstraint
 
 from domain.migrations.columns import documents, instants, only, texts
 
@@ -19,3 +20,19 @@ def upgrade() -> None:
     unfinished = only("status IN ('live', 'rolling_back', 'rollback_incomplete')")
     op.drop_index("rollout_live", "rollout")
     op.create_index("rollout_live", "rollout", ["name", "prompt_type"], unique=True, **unfinished)
+    _notifications()
+
+
+def _notifications() -> None:
+    op.create_table(
+        "notification",
+        *texts("id", "rollout_id", "kind"),
+        *instants("occurred_at"),
+        *texts("status"),
+        *instants("settled_at", null=True),
+        *documents("failures", null=True),
+        PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_notification_rollout_id", "notification", ["rollout_id"])
+    waiting = only("status = 'waiting'")
+    op.create_index("notification_waiting", "notification", ["id"], **waiting)
