@@ -16,9 +16,9 @@ from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 
+from control.payloads import data_converter
 from domain.database import Database
 from embedded.child import Child, StackError, Tell, end_leftover, first_of
 from embedded.lock import locked
@@ -136,7 +136,7 @@ class Stack:
 
     async def connect(self) -> Client:
         """Return a client of the server."""
-        return await Client.connect(self.address, data_converter=pydantic_data_converter)
+        return await Client.connect(self.address, data_converter=data_converter())
 
     async def given_up(self) -> None:
         """Wait for as long as both children can be kept running.

@@ -4,7 +4,7 @@ Temporal's own address is read by `temporalio.envconfig`, and `OTEL_*` by OpenTe
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 UI_OFFSET = 1000  # Temporal's dev server has its UI so many ports above itself
 EMBEDDED_DATABASE = "sqlite:///.rampart/rampart.db"
@@ -14,7 +14,7 @@ OTLP_PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROT
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """Where this process finds its database and its work.
+    """Where this process finds its database and its work. What may hold a secret has no repr.
 
     Attributes:
         database_url: `sqlite:///path`, `sqlite:////absolute/path` or `postgresql://user@host/name`.
@@ -27,10 +27,11 @@ class Settings:
         tracing: Exporters of spans, separated by commas; empty for no spans.
         build_id: What a worker's code is called in the deployment; empty for no versioning.
         deployment: The Worker Deployment that versions of the worker belong to.
+        payload_keys: What Temporal is given is sealed with; see `control.payloads`. Empty: nothing.
     """
 
-    database_url: str = EMBEDDED_DATABASE
-    redis_url: str = ""
+    database_url: str = field(default=EMBEDDED_DATABASE, repr=False)
+    redis_url: str = field(default="", repr=False)
     task_queue: str = "rampart"
     operator: str = ""
     ui_url: str = ""
@@ -39,6 +40,7 @@ class Settings:
     tracing: str = ""
     build_id: str = ""
     deployment: str = "rampart"
+    payload_keys: str = field(default="", repr=False)
 
     @classmethod
     def from_env(cls) -> "Settings":
@@ -54,6 +56,7 @@ class Settings:
             tracing=_exporters(),
             build_id=os.environ.get("RAMPART_BUILD_ID") or "",
             deployment=os.environ.get("RAMPART_DEPLOYMENT") or "rampart",
+            payload_keys=os.environ.get("RAMPART_PAYLOAD_KEYS") or "",
         )
 
 

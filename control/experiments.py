@@ -211,7 +211,7 @@ class ExperimentControl:
         found = await handle.describe()
         if found.status is WorkflowExecutionStatus.RUNNING:
             progress = await asked(handle, ExperimentWorkflow.progress)
-            return await _described(found, progress=progress, stuck=tuple(stuck(found)))
+            return await _described(found, progress=progress, stuck=await stuck(found))
         try:
             return await _described(found, conclusion=await handle.result())
         except WorkflowFailureError as error:

@@ -176,7 +176,7 @@ class MonitorControl:
             if found.status is WorkflowExecutionStatus.RUNNING:
                 told = {
                     "progress": await asked(handle, MonitorWorkflow.progress),
-                    "stuck": tuple(stuck(found)),
+                    "stuck": await stuck(found),
                 }
                 return await _described(name, found, **told)
             outcome, failure = await ending(handle)

@@ -245,7 +245,7 @@ class Control:
             if found.status is WorkflowExecutionStatus.RUNNING:
                 told = {
                     "progress": await asked(handle, RolloutWorkflow.progress),
-                    "stuck": tuple(stuck(found)),
+                    "stuck": await stuck(found),
                 }
                 return await _described(found, **told)
             outcome, failure = await ending(handle)

@@ -173,7 +173,7 @@ class RingsControl:
         if found.status is WorkflowExecutionStatus.RUNNING:
             told = {
                 "progress": await asked(handle, SegmentedRolloutWorkflow.progress),
-                "stuck": tuple(stuck(found)),
+                "stuck": await stuck(found),
             }
             return await _described(found, **told)
         outcome, failure = await ending(handle)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from temporalio.client import WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
+from control.payloads import data_converter
 from tests.replay.record import HISTORIES, STORIES
 from tests.replay.tales import TALES
 from worker import RUNNER, WORKFLOWS
@@ -23,7 +23,7 @@ RECORDED = sorted(HISTORIES.rglob("*.json"))
 def replayer() -> Replayer:
     return Replayer(
         workflows=WORKFLOWS,
-        data_converter=pydantic_data_converter,
+        data_converter=data_converter(),
         workflow_runner=RUNNER,
     )
 
