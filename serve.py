@@ -21,6 +21,7 @@ from uvicorn.supervisors import Multiprocess
 from control.connection import Unreachable, connect
 from control.experiments import ExperimentControl
 from control.monitors import MonitorControl
+from control.payloads import VARIABLE, Codec
 from control.rollouts import Control, Leader
 from control.segments import RingsControl
 from domain import broker
@@ -28,7 +29,7 @@ from domain.broadcast.publisher import Publisher
 from domain.broadcast.source import updates_of
 from domain.census import CensusManager
 from domain.database import Database
-from domain.errors import WrongRevision
+from domain.errors import InvalidValue, WrongRevision
 from domain.experiments import ABTestManager
 from domain.intake.direct import DirectIntake
 from domain.intake.intake import Intake
@@ -67,6 +68,7 @@ class Options:
         workers: Processes that share the port; limits and metrics are each one's own.
         open: Let everybody in who can reach it.
         origins: Of web pages whose scripts may ask.
+        codec: Open sealed payloads for operators, at `/codec`.
     """
 
     host: str = "127.0.0.1"
@@ -74,6 +76,7 @@ class Options:
     workers: int = 1
     open: bool = False
     origins: tuple[str, ...] = ()
+    codec: bool = False
 
 
 class Temporal:
@@ -172,9 +175,13 @@ def build(
         spans: Whether and how it makes spans; by default none.
 
     Raises:
-        InvalidValue: The settings name no database, or no Redis, there could be.
+        InvalidValue: The settings name no database, Redis or keys there could be, or no keys where
+            a codec is asked for.
     """
     spans = spans or Untraced()
+    codec = Codec.parse(settings.payload_keys)
+    if options.codec and not codec.seals:
+        raise InvalidValue(f"--codec opens what is sealed: set {VARIABLE}")
     database = Database(settings.database_url)
     tokens, rollouts = TokenManager(database), RolloutManager(database)
     updates = updates_of(database, redis_url=settings.redis_url)
@@ -196,6 +203,7 @@ def build(
             resources=(_disposed(database), *intakes.resources, router),
             checks=intakes.checks,
             measures=(Vitals(CensusManager(database)).measured, intakes.measured),
+            codec=codec if options.codec else None,
         ),
         origins=options.origins,
         spans=spans.provider,
