@@ -93,7 +93,16 @@ async def test_temporals_command_line_shows_a_sealed_history_to_an_operator(
     config["data_converter"] = data_converter(Codec({"k1": KEY}))
     flow = f"sealed-{uuid4()}"
     await Client(**config).start_workflow("Nobody", "canary-input", id=flow, task_queue="none")
-    shown = ("workflow", "show", "--workflow-id", flow, "--output", "json", "--command-timeout", "9s")
+    shown = (
+        "workflow",
+        "show",
+        "--workflow-id",
+        flow,
+        "--output",
+        "json",
+        "--command-timeout",
+        "9s",
+    )
 
     async with standing(tmp_path, sqlite, "--codec", RAMPART_PAYLOAD_KEYS=KEYS) as place:
         codec = ("--codec-endpoint", f"{place.url}/codec")

@@ -95,6 +95,7 @@ async def incompletely_rolled_back(live: Rehearsal) -> Handle:
     return handle
 
 
+@pytest.mark.guarantee(13)
 @pytest.mark.parametrize(
     ("reach", "verb", "why"),
     [
