@@ -37,8 +37,10 @@ from control.connection import (
 from domain.plan import RolloutRequest
 from domain.record import Rollout
 from workflows.commands import Command, Verb
+from workflows.markdown import literal
 from workflows.messages import Answer
 from workflows.progress import Outcome, Progress
+from workflows.publication import PROMPT
 from workflows.rollout import RolloutWorkflow
 from workflows.state import Phase
 
@@ -47,6 +49,7 @@ __all__ = ["Control", "Description", "Verb", "workflow_id"]
 Handle = WorkflowHandle[RolloutWorkflow, Outcome]
 Leader = Callable[[str, str], Awaitable[Rollout | None]]
 TELLING = timedelta(seconds=3)
+RUNNING = "WorkflowType = 'RolloutWorkflow' AND ExecutionStatus = 'Running'"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,6 +105,7 @@ class Control:
             Unreachable: Temporal does not answer.
         """
         prompt = f"{request.name}.{request.prompt_type}"
+        summary = f"{prompt} → {request.candidate} by plan {request.plan.name}"
         try:
             handle = await self._client.start_workflow(
                 RolloutWorkflow.run,
@@ -112,6 +116,8 @@ class Control:
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                 static_summary=_summary(request),
                 static_details=request.reason or None,
+                static_summary=literal(summary),
+                static_details=literal(request.reason) or None,
             )
         except WorkflowAlreadyStartedError as error:
             live = await self.describe(request.name, request.prompt_type)
@@ -217,12 +223,17 @@ class Control:
         raise NoRollout(f"no rollout of {prompt} is known: start one with `rampart start`")
 
     async def _search(self, prompt: str) -> Handle | None:
-        quoted = prompt.replace("'", "''")
-        ours = "WorkflowType = 'RolloutWorkflow' AND ExecutionStatus = 'Running'"
-        query = f"RampartPrompt = '{quoted}' AND {ours}"
+        """Find a live one by its attribute, and believe the attribute rather than the query.
+
+        A backslash cannot be quoted in a query: it would free the quote after it.
+        """
+        query, quoted = RUNNING, prompt.replace("'", "''")
+        if "\\" not in prompt:
+            query += f" AND RampartPrompt = '{quoted}'"
         try:
-            async for found in self._client.list_workflows(query, limit=1):
-                return self._client.get_workflow_handle_for(RolloutWorkflow.run, found.id)
+            async for found in self._client.list_workflows(query):
+                if found.typed_search_attributes.get(PROMPT) == prompt:
+                    return self._client.get_workflow_handle_for(RolloutWorkflow.run, found.id)
         except RPCError:  # this server does not know our search attributes
             return None
         return None

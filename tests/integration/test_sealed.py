@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
+from pydantic import JsonValue
 from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
@@ -30,7 +31,7 @@ from workflows.state import Phase
 
 BIN = str(Path(sys.executable).parent)  # where wheels put their programs
 K1, K2 = ({name: secrets.token_bytes(32)} for name in ("k1", "k2"))
-PLAN = {
+PLAN: JsonValue = {
     "name": "canary-plan",
     "stages": [{"percent": 10, "bake": "30d"}, {"percent": 100}],
     "check_max": "1h",
