@@ -225,11 +225,11 @@ class Control:
     async def _search(self, prompt: str) -> Handle | None:
         """Find a live one by its attribute, and believe the attribute rather than the query.
 
-        A backslash cannot be quoted in a query: it would free the quote after it.
+        What would have to be quoted is not asked for: Temporal's quoting is not one that can be
+        relied on, and a backslash frees the quote after it.
         """
-        query, quoted = RUNNING, prompt.replace("'", "''")
-        if "\\" not in prompt:
-            query += f" AND RampartPrompt = '{quoted}'"
+        plain = not set(prompt) & set("\\'\"")
+        query = f"{RUNNING} AND RampartPrompt = '{prompt}'" if plain else RUNNING
         try:
             async for found in self._client.list_workflows(query):
                 if found.typed_search_attributes.get(PROMPT) == prompt:
