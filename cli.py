@@ -173,7 +173,7 @@ def _introduce(stack: "Stack", following: str) -> None:
     """Say where everything is, and what to type next."""
     say(f"Temporal   {stack.address}")
     say(f"UI         {stack.ui}")
-    say(f"database   {stack.database_url}")
+    say(f"database   {stack.database_name}")
     say(f"worker     pid {stack.worker_pid}, started again when it dies")
     if stack.gateway_port is not None:
         say(f"gateway    {stack.gateway}, open to everybody on this machine")
@@ -181,6 +181,8 @@ def _introduce(stack: "Stack", following: str) -> None:
     say("")
     head, *commands = following.splitlines()
     variables = {} if stack.is_default else stack.variables()
+    if "***" in stack.database_name:  # a password, which is not for a screen
+        variables.pop("RAMPART_DATABASE_URL", None)
     exports = [f"  export {name}={shlex.quote(value)}" for name, value in variables.items()]
     for line in (head, *exports, *commands, "", "Ctrl-C ends it."):
         say(line)

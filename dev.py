@@ -94,6 +94,11 @@ class Stack:
         return self._children["worker"].pid
 
     @property
+    def database_name(self) -> str:
+        """The database's URL as it may be shown: without its password."""
+        return Database(self.database_url).name if "@" in self.database_url else self.database_url
+
+    @property
     def gateway(self) -> str:
         """Where the gateway listens, if there is one."""
         return f"http://{HOST}:{self.gateway_port}"
