@@ -102,6 +102,19 @@ def test_every_marked_test_is_named_in_the_document() -> None:
     assert not missing, f"add to docs/guarantees.md:\n{lines(missing)}"
 
 
+def test_every_test_that_the_threat_model_names_is_there() -> None:
+    model = (ROOT / "docs" / "threat-model.md").read_text()
+    named_there = set(re.findall(r"`(tests/[^`]+::test_[^`]+)`", model))
+
+    there = {
+        f"{path}::{name}"
+        for path, source in TESTS.items()
+        for name in re.findall(r"^(?:async )?def (test_\w+)", source, re.MULTILINE)
+    }
+    assert len(named_there) > 30
+    assert named_there <= there, named_there - there
+
+
 SOURCE = """
 import pytest
 
