@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.exceptions import TyperException
 
+from terminal.auditing import audit
 from terminal.catalog import plans, versions
 from terminal.console import Usage, carry_out, out, say, warn
 from terminal.experimenting import experiments
@@ -161,6 +162,7 @@ app.add_typer(rollouts)
 app.add_typer(hindsight)
 app.command(rich_help_panel=OPERATE)(reconcile)
 app.command(rich_help_panel=LOOK)(simulate)
+app.command(rich_help_panel=LOOK)(audit)
 app.add_typer(versions, name="version", rich_help_panel=OPERATE)
 app.add_typer(plans, name="plan", rich_help_panel=OPERATE)
 app.add_typer(segments, name="segment", rich_help_panel=OPERATE)

@@ -148,7 +148,8 @@ def test_a_whole_rollout_tells_no_secret_anywhere(
 ) -> None:
     told, plan, prompt = Told(), stack.directory / "plan.yaml", f"{NAME}.system"
     plan.write_text(PLAN)
-    token = rampart(Told(), "token", "create", "shop", "--role", "admin")[1].split()[-1]
+    issued = rampart(Told(), "token", "create", "shop", "--role", "admin", "--json")[1]
+    token = json.loads(issued)["text"]
 
     begun = ("start", prompt, "1.1.0", "--plan", str(plan), "--reason", "marker-reason")
     codes = [rampart(told, *begun)[0]]
