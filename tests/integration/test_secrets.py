@@ -5,6 +5,7 @@ import json
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -103,7 +104,17 @@ async def stack(
     ) as running:
         for name, value in running.variables().items():
             monkeypatch.setenv(name, value)
+        await answers(f"{running.gateway}/healthz")
         yield running
+
+
+async def answers(url: str) -> None:
+    async with httpx.AsyncClient() as client, asyncio.timeout(60):
+        while True:
+            with suppress(httpx.TransportError):
+                if (await client.get(url)).is_success:
+                    return
+            await asyncio.sleep(0.1)
 
 
 @pytest.fixture
