@@ -19,8 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE# else each of some hundred processes compiles a
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: FORCE help setup demo dev test check lint types chaos clients browser alerts bench record compose
-.PHONY: FORCE help setup demo dev test check lint types audit chaos clients browser bench record compose
+.PHONY: FORCE help setup demo dev test check lint types audit chaos clients browser alerts bench record compose
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' Makefile

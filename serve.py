@@ -5,7 +5,7 @@ import gc
 import logging
 import socket
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -13,7 +13,6 @@ from time import monotonic
 
 import uvicorn
 from prometheus_client.metrics_core import Metric
-from redis.asyncio import Redis
 from starlette.types import ASGIApp
 from temporalio.client import Client, Interceptor
 from uvicorn.supervisors import Multiprocess
@@ -21,7 +20,7 @@ from uvicorn.supervisors import Multiprocess
 from control.connection import Unreachable, connect
 from control.experiments import ExperimentControl
 from control.monitors import MonitorControl
-from control.payloads import VARIABLE, Codec
+from control.payloads import remote_codec
 from control.rollouts import Control, Leader
 from control.segments import RingsControl
 from domain import broker
@@ -29,7 +28,7 @@ from domain.broadcast.publisher import Publisher
 from domain.broadcast.source import updates_of
 from domain.census import CensusManager
 from domain.database import Database
-from domain.errors import InvalidValue, WrongRevision
+from domain.errors import WrongRevision
 from domain.experiments import ABTestManager
 from domain.intake.direct import DirectIntake
 from domain.intake.intake import Intake
@@ -138,7 +137,7 @@ class Intakes:
         if self._client is not None:
             streamed = StreamIntake(self._client, direct)
             self.intake, self._waiting = streamed, (direct, streamed)
-            self.resources = (_closed(self._client), Publisher(self._client, database))
+            self.resources = (aclosing(self._client), Publisher(self._client, database))
             self.checks["redis"] = self._redis_answers
 
     async def measured(self) -> Sequence[Metric]:
@@ -175,13 +174,9 @@ def build(
         spans: Whether and how it makes spans; by default none.
 
     Raises:
-        InvalidValue: The settings name no database, Redis or keys there could be, or no keys where
-            a codec is asked for.
+        InvalidValue: The settings name no database, Redis or keys there could be.
     """
     spans = spans or Untraced()
-    codec = Codec.parse(settings.payload_keys)
-    if options.codec and not codec.seals:
-        raise InvalidValue(f"--codec opens what is sealed: set {VARIABLE}")
     database = Database(settings.database_url)
     tokens, rollouts = TokenManager(database), RolloutManager(database)
     updates = updates_of(database, redis_url=settings.redis_url)
@@ -203,7 +198,7 @@ def build(
             resources=(_disposed(database), *intakes.resources, router),
             checks=intakes.checks,
             measures=(Vitals(CensusManager(database)).measured, intakes.measured),
-            codec=codec if options.codec else None,
+            codec=remote_codec(settings.payload_keys, wanted=options.codec),
         ),
         origins=options.origins,
         spans=spans.provider,
@@ -296,11 +291,3 @@ async def _disposed(database: Database) -> AsyncIterator[None]:
         yield
     finally:
         await database.dispose()
-
-
-@asynccontextmanager
-async def _closed(client: Redis) -> AsyncIterator[None]:
-    try:
-        yield
-    finally:
-        await client.aclose()

@@ -129,6 +129,18 @@ def data_converter(codec: Codec | None = None) -> DataConverter:
     return made
 
 
+def remote_codec(keys: str, *, wanted: bool) -> Codec | None:
+    """Return what others may have payloads opened with, if that is wanted; look at the keys anyway.
+
+    Raises:
+        InvalidValue: They are none, or there are none to open with.
+    """
+    codec = Codec.parse(keys)
+    if wanted and not codec.seals:
+        raise InvalidValue(f"--codec opens what is sealed: set {VARIABLE}")
+    return codec if wanted else None
+
+
 async def transcoded(codec: Codec, asked: dict[str, Any], *, opening: bool) -> dict[str, Any]:
     """Answer a request to a codec server, which Temporal's UI and CLI send: JSON in, JSON out.
 

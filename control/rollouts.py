@@ -105,7 +105,6 @@ class Control:
             Unreachable: Temporal does not answer.
         """
         prompt = f"{request.name}.{request.prompt_type}"
-        summary = f"{prompt} → {request.candidate} by plan {request.plan.name}"
         try:
             handle = await self._client.start_workflow(
                 RolloutWorkflow.run,
@@ -114,9 +113,7 @@ class Control:
                 task_queue=self._task_queue,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                static_summary=_summary(request),
-                static_details=request.reason or None,
-                static_summary=literal(summary),
+                static_summary=literal(_summary(request)),
                 static_details=literal(request.reason) or None,
             )
         except WorkflowAlreadyStartedError as error:

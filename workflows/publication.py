@@ -8,8 +8,8 @@ from typing import Any
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
-from workflows.meters import Meters
 from workflows.markdown import literal
+from workflows.meters import Meters
 from workflows.progress import Progress, clock, stage_of
 from workflows.state import State
 

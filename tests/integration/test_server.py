@@ -88,6 +88,7 @@ async def test_a_signal_pauses_it_and_harm_rolls_it_back_while_paused(place: Pla
     assert await place.house.facts() == before
 
 
+@pytest.mark.guarantee(1)
 async def test_harm_rolls_back_what_waits_for_an_approval(place: Place) -> None:
     before = await place.house.facts()
     stages = [{"percent": 10, "bake": "1s", "approval": True}, {"percent": 100}]
@@ -103,6 +104,7 @@ async def test_harm_rolls_back_what_waits_for_an_approval(place: Place) -> None:
     assert await place.house.facts() == before
 
 
+@pytest.mark.guarantee(10)
 async def test_harm_after_100_percent_rolls_back_the_version_in_production(place: Place) -> None:
     before = await place.house.facts()
     await place.start(plan=PLAN | {"stages": [{"percent": 100, "bake": "1s"}], "final_bake": "1h"})

@@ -233,20 +233,6 @@ async def test_a_rollback_does_not_wait_behind_a_write_that_is_retried(
 
 
 @pytest.mark.guarantee(2)
-async def test_a_rollback_is_tried_until_it_succeeds(rehearsal: Rehearsal) -> None:
-    before = await rehearsal.house.facts()
-    rehearsal.crowd.failing = {"roll_back": 50}
-    handle = await rehearsal.start()
-    await handle.signal("rollback")
-
-    outcome = await handle.result()
-
-    assert outcome.outcome is Phase.ROLLED_BACK
-    assert rehearsal.crowd.failing == {"roll_back": 0}
-    assert await rehearsal.house.facts() == before
-
-
-@pytest.mark.guarantee(2)
 async def test_a_rollback_that_reads_back_incomplete_is_repeated_and_said(
     rehearsal: Rehearsal,
 ) -> None:
