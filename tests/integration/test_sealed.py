@@ -142,7 +142,7 @@ async def test_what_stays_readable_is_what_the_threat_model_says(namespace: Name
 
     prompt = f"{namespace.house.name}.system".encode()
     assert prompt in written  # the workflow's id, and a search attribute
-    for word in (b"RampartPercent", b"RampartVerdict", b"RolloutWorkflow", b"roll_back"):
+    for word in (b"RampartPercent", b"RampartVerdict", b"RolloutWorkflow", b"open_rollout"):
         assert word in written
 
 
