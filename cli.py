@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.exceptions import TyperException
 
+from terminal.auditing import audit
 from terminal.catalog import plans, versions
 from terminal.console import Usage, carry_out, out, say, warn
 from terminal.experimenting import experiments
@@ -162,6 +163,7 @@ app.add_typer(rollouts)
 app.add_typer(hindsight)
 app.command(rich_help_panel=OPERATE)(reconcile)
 app.command(rich_help_panel=LOOK)(simulate)
+app.command(rich_help_panel=LOOK)(audit)
 app.add_typer(versions, name="version", rich_help_panel=OPERATE)
 app.add_typer(plans, name="plan", rich_help_panel=OPERATE)
 app.add_typer(segments, name="segment", rich_help_panel=OPERATE)
@@ -175,7 +177,7 @@ def _introduce(stack: "Stack", following: str) -> None:
     """Say where everything is, and what to type next."""
     say(f"Temporal   {stack.address}")
     say(f"UI         {stack.ui}")
-    say(f"database   {stack.database_url}")
+    say(f"database   {stack.database_name}")
     say(f"worker     pid {stack.worker_pid}, started again when it dies")
     if stack.gateway_port is not None:
         say(f"gateway    {stack.gateway}, open to everybody on this machine")
@@ -183,6 +185,8 @@ def _introduce(stack: "Stack", following: str) -> None:
     say("")
     head, *commands = following.splitlines()
     variables = {} if stack.is_default else stack.variables()
+    if "***" in stack.database_name:  # a password, which is not for a screen
+        variables.pop("RAMPART_DATABASE_URL", None)
     exports = [f"  export {name}={shlex.quote(value)}" for name, value in variables.items()]
     for line in (head, *exports, *commands, "", "Ctrl-C ends it."):
         say(line)

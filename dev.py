@@ -16,9 +16,9 @@ from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 
+from control.payloads import data_converter
 from domain.database import Database
 from embedded.child import Child, StackError, Tell, end_leftover, first_of
 from embedded.lock import locked
@@ -94,6 +94,11 @@ class Stack:
         return self._children["worker"].pid
 
     @property
+    def database_name(self) -> str:
+        """The database's URL as it may be shown: without its password."""
+        return Database(self.database_url).name if "@" in self.database_url else self.database_url
+
+    @property
     def gateway(self) -> str:
         """Where the gateway listens, if there is one."""
         return f"http://{HOST}:{self.gateway_port}"
@@ -136,7 +141,7 @@ class Stack:
 
     async def connect(self) -> Client:
         """Return a client of the server."""
-        return await Client.connect(self.address, data_converter=pydantic_data_converter)
+        return await Client.connect(self.address, data_converter=data_converter())
 
     async def given_up(self) -> None:
         """Wait for as long as both children can be kept running.

@@ -5,7 +5,7 @@ import gc
 import logging
 import socket
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -13,7 +13,6 @@ from time import monotonic
 
 import uvicorn
 from prometheus_client.metrics_core import Metric
-from redis.asyncio import Redis
 from starlette.types import ASGIApp
 from temporalio.client import Client, Interceptor
 from uvicorn.supervisors import Multiprocess
@@ -21,6 +20,7 @@ from uvicorn.supervisors import Multiprocess
 from control.connection import Unreachable, connect
 from control.experiments import ExperimentControl
 from control.monitors import MonitorControl
+from control.payloads import remote_codec
 from control.rollouts import Control, Leader
 from control.segments import RingsControl
 from domain import broker
@@ -67,6 +67,7 @@ class Options:
         workers: Processes that share the port; limits and metrics are each one's own.
         open: Let everybody in who can reach it.
         origins: Of web pages whose scripts may ask.
+        codec: Open sealed payloads for operators, at `/codec`.
     """
 
     host: str = "127.0.0.1"
@@ -74,6 +75,7 @@ class Options:
     workers: int = 1
     open: bool = False
     origins: tuple[str, ...] = ()
+    codec: bool = False
 
 
 class Temporal:
@@ -135,7 +137,7 @@ class Intakes:
         if self._client is not None:
             streamed = StreamIntake(self._client, direct)
             self.intake, self._waiting = streamed, (direct, streamed)
-            self.resources = (_closed(self._client), Publisher(self._client, database))
+            self.resources = (aclosing(self._client), Publisher(self._client, database))
             self.checks["redis"] = self._redis_answers
 
     async def measured(self) -> Sequence[Metric]:
@@ -172,7 +174,7 @@ def build(
         spans: Whether and how it makes spans; by default none.
 
     Raises:
-        InvalidValue: The settings name no database, or no Redis, there could be.
+        InvalidValue: The settings name no database, Redis or keys there could be.
     """
     spans = spans or Untraced()
     database = Database(settings.database_url)
@@ -196,6 +198,7 @@ def build(
             resources=(_disposed(database), *intakes.resources, router),
             checks=intakes.checks,
             measures=(Vitals(CensusManager(database)).measured, intakes.measured),
+            codec=remote_codec(settings.payload_keys, wanted=options.codec),
         ),
         origins=options.origins,
         spans=spans.provider,
@@ -288,11 +291,3 @@ async def _disposed(database: Database) -> AsyncIterator[None]:
         yield
     finally:
         await database.dispose()
-
-
-@asynccontextmanager
-async def _closed(client: Redis) -> AsyncIterator[None]:
-    try:
-        yield
-    finally:
-        await client.aclose()

@@ -14,7 +14,7 @@ OTLP_PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROT
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """Where this process finds its database and its work.
+    """Where this process finds its database and its work. What may hold a secret has no repr.
 
     Attributes:
         database_url: `sqlite:///path`, `sqlite:////absolute/path` or `postgresql://user@host/name`.
@@ -29,10 +29,11 @@ class Settings:
         deployment: The Worker Deployment that versions of the worker belong to.
         notify: Whom to notify: URLs of apprise, blanks between them. Secrets.
         notify_file: A YAML file with more targets, and templates; empty for none.
+        payload_keys: What Temporal is given is sealed with; see `control.payloads`. Empty: nothing.
     """
 
-    database_url: str = EMBEDDED_DATABASE
-    redis_url: str = ""
+    database_url: str = field(default=EMBEDDED_DATABASE, repr=False)
+    redis_url: str = field(default="", repr=False)
     task_queue: str = "rampart"
     operator: str = ""
     ui_url: str = ""
@@ -43,6 +44,7 @@ class Settings:
     deployment: str = "rampart"
     notify: str = field(default="", repr=False)
     notify_file: str = ""
+    payload_keys: str = field(default="", repr=False)
 
     @classmethod
     def from_env(cls) -> "Settings":
@@ -60,6 +62,7 @@ class Settings:
             deployment=os.environ.get("RAMPART_DEPLOYMENT") or "rampart",
             notify=os.environ.get("RAMPART_NOTIFY") or "",
             notify_file=os.environ.get("RAMPART_NOTIFY_FILE") or "",
+            payload_keys=os.environ.get("RAMPART_PAYLOAD_KEYS") or "",
         )
 
 

@@ -1,7 +1,7 @@
 """The connection to Temporal, and how its errors are told: what all verbs share."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -15,13 +15,13 @@ from temporalio.client import (
     WorkflowHandle,
     WorkflowQueryFailedError,
 )
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 from temporalio.exceptions import ApplicationError
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError
 from temporalio.types import MethodSyncNoParam
 
+from control.payloads import data_converter
 from domain.errors import RampartError
 
 PATIENCE = timedelta(seconds=10)  # how long an answer may take while a worker is alive
@@ -64,7 +64,7 @@ async def connect(
         async with asyncio.timeout(PATIENCE.total_seconds()):
             return await Client.connect(
                 **config,
-                data_converter=pydantic_data_converter,
+                data_converter=data_converter(),
                 interceptors=interceptors,
                 runtime=runtime,
             )
@@ -75,12 +75,16 @@ async def connect(
         ) from error
 
 
-def stuck(found: WorkflowExecutionDescription) -> Iterator[str]:
-    """Say why an activity is being retried: it is why a rollout seems to stand still."""
+async def stuck(found: WorkflowExecutionDescription) -> tuple[str, ...]:
+    """Say why activities are being retried: it is why a rollout seems to stand still."""
+    told = []
     for pending in found.raw_description.pending_activities:
         if pending.HasField("last_failure"):
             tried = f"{pending.activity_type.name} has failed {pending.attempt - 1} times"
-            yield f"{tried}: {pending.last_failure.message.splitlines()[0]}"
+            failure = await found.data_converter.decode_failure(pending.last_failure)
+            reason = said(failure).partition("\n")[0]
+            told.append(f"{tried}: {reason}")
+    return tuple(told)
 
 
 def said(error: BaseException) -> str:

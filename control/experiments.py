@@ -37,6 +37,7 @@ from workflows.experiments.commands import Choice, Verb
 from workflows.experiments.phase import Phase
 from workflows.experiments.progress import ExperimentProgress
 from workflows.experiments.workflow import ExperimentWorkflow
+from workflows.markdown import literal
 from workflows.messages import Answer
 
 __all__ = [
@@ -106,8 +107,8 @@ class ExperimentControl:
                 task_queue=self._task_queue,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                static_summary=f"{request.prompt}: {' / '.join(request.plan.arms)}",
-                static_details=request.reason or None,
+                static_summary=literal(f"{request.prompt}: {' / '.join(request.plan.arms)}"),
+                static_details=literal(request.reason) or None,
             )
         except WorkflowAlreadyStartedError as error:
             raise Refused(f"an experiment on {request.prompt} is live already") from error
@@ -211,7 +212,7 @@ class ExperimentControl:
         found = await handle.describe()
         if found.status is WorkflowExecutionStatus.RUNNING:
             progress = await asked(handle, ExperimentWorkflow.progress)
-            return await _described(found, progress=progress, stuck=tuple(stuck(found)))
+            return await _described(found, progress=progress, stuck=await stuck(found))
         try:
             return await _described(found, conclusion=await handle.result())
         except WorkflowFailureError as error:

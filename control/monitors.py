@@ -34,6 +34,7 @@ from control.connection import (
 from domain.monitors.alerts import Alert
 from domain.monitors.plan import MonitorPlan
 from workflows.commands import Command
+from workflows.markdown import literal
 from workflows.messages import Answer
 from workflows.monitors.state import MonitorOutcome, MonitorProgress, Phase
 from workflows.monitors.workflow import MonitorWorkflow
@@ -97,8 +98,8 @@ class MonitorControl:
                 task_queue=self._task_queue,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                static_summary=f"{name}: {', '.join(map(str, plan.judged))}",
-                static_details=plan.reason or None,
+                static_summary=literal(f"{name}: {', '.join(map(str, plan.judged))}"),
+                static_details=literal(plan.reason) or None,
             )
         except WorkflowAlreadyStartedError as error:
             live = f"a monitor named {name!r} is live already"
@@ -176,7 +177,7 @@ class MonitorControl:
             if found.status is WorkflowExecutionStatus.RUNNING:
                 told = {
                     "progress": await asked(handle, MonitorWorkflow.progress),
-                    "stuck": tuple(stuck(found)),
+                    "stuck": await stuck(found),
                 }
                 return await _described(name, found, **told)
             outcome, failure = await ending(handle)

@@ -38,8 +38,10 @@ from domain.plan import RolloutRequest
 from domain.record import Rollout
 from domain.windows.start import refuse_far, refuse_past
 from workflows.commands import Command, Verb
+from workflows.markdown import literal
 from workflows.messages import Answer
 from workflows.progress import Outcome, Progress
+from workflows.publication import PROMPT
 from workflows.rollout import RolloutWorkflow
 from workflows.state import Phase
 
@@ -48,6 +50,7 @@ __all__ = ["Control", "Description", "Verb", "workflow_id"]
 Handle = WorkflowHandle[RolloutWorkflow, Outcome]
 Leader = Callable[[str, str], Awaitable[Rollout | None]]
 TELLING = timedelta(seconds=3)
+RUNNING = "WorkflowType = 'RolloutWorkflow' AND ExecutionStatus = 'Running'"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,8 +120,8 @@ class Control:
                 task_queue=self._task_queue,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                static_summary=_summary(request),
-                static_details=request.reason or None,
+                static_summary=literal(_summary(request)),
+                static_details=literal(request.reason) or None,
             )
         except WorkflowAlreadyStartedError as error:
             live = await self.describe(request.name, request.prompt_type)
@@ -224,12 +227,17 @@ class Control:
         raise NoRollout(f"no rollout of {prompt} is known: start one with `rampart start`")
 
     async def _search(self, prompt: str) -> Handle | None:
-        quoted = prompt.replace("'", "''")
-        ours = "WorkflowType = 'RolloutWorkflow' AND ExecutionStatus = 'Running'"
-        query = f"RampartPrompt = '{quoted}' AND {ours}"
+        """Find a live one by its attribute, and believe the attribute rather than the query.
+
+        What would have to be quoted is not asked for: Temporal's quoting is not one that can be
+        relied on, and a backslash frees the quote after it.
+        """
+        plain = not set(prompt) & set("\\'\"")
+        query = f"{RUNNING} AND RampartPrompt = '{prompt}'" if plain else RUNNING
         try:
-            async for found in self._client.list_workflows(query, limit=1):
-                return self._client.get_workflow_handle_for(RolloutWorkflow.run, found.id)
+            async for found in self._client.list_workflows(query):
+                if found.typed_search_attributes.get(PROMPT) == prompt:
+                    return self._client.get_workflow_handle_for(RolloutWorkflow.run, found.id)
         except RPCError:  # this server does not know our search attributes
             return None
         return None
@@ -252,7 +260,7 @@ class Control:
             if found.status is WorkflowExecutionStatus.RUNNING:
                 told = {
                     "progress": await asked(handle, RolloutWorkflow.progress),
-                    "stuck": tuple(stuck(found)),
+                    "stuck": await stuck(found),
                 }
                 return await _described(found, **told)
             outcome, failure = await ending(handle)

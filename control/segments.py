@@ -31,6 +31,7 @@ from control.connection import (
 )
 from domain.segments.plan import SegmentedRequest
 from workflows.commands import Command, Verb
+from workflows.markdown import literal
 from workflows.messages import Answer
 from workflows.rings.page import RingsOutcome, RingsProgress
 from workflows.rings.report import RingsPhase
@@ -91,8 +92,8 @@ class RingsControl:
                 task_queue=self._task_queue,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                static_summary=f"{prompt} → {request.candidate}, segment by segment",
-                static_details=request.reason or None,
+                static_summary=literal(f"{prompt} → {request.candidate}, segment by segment"),
+                static_details=literal(request.reason) or None,
             )
         except WorkflowAlreadyStartedError as error:
             live = f"a segmented rollout of {prompt} is live already"
@@ -173,7 +174,7 @@ class RingsControl:
         if found.status is WorkflowExecutionStatus.RUNNING:
             told = {
                 "progress": await asked(handle, SegmentedRolloutWorkflow.progress),
-                "stuck": tuple(stuck(found)),
+                "stuck": await stuck(found),
             }
             return await _described(found, **told)
         outcome, failure = await ending(handle)

@@ -17,11 +17,11 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from temporalio import activity
 from temporalio.client import WorkflowHandle
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.testing import WorkflowEnvironment
 
 from activities.rollouts import Check, Promote, Ramp, RolloutActivities
+from control.payloads import data_converter
 from domain import cells
 from domain.cells import CELLS, Cell, CellKey
 from domain.database import Database
@@ -91,7 +91,7 @@ async def rehearse(simulated: Simulated, *, seed: int = 1) -> Rehearsed:
         undo.push_async_callback(database.dispose)
         env = await undo.enter_async_context(
             await WorkflowEnvironment.start_time_skipping(
-                data_converter=pydantic_data_converter,
+                data_converter=data_converter(),
                 test_server_existing_path=binary,
                 runtime=_quiet(),
             )

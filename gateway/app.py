@@ -17,6 +17,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from control.payloads import Codec
 from domain.errors import RampartError
 from domain.experiments import ABTestManager
 from domain.intake.intake import Intake
@@ -25,6 +26,7 @@ from domain.rollouts import RolloutManager
 from domain.segments.audience import SegmentRouter
 from domain.tokens import Keyring, Role, TokenManager
 from domain.versions import VersionManager
+from gateway.codec import CodecRoutes
 from gateway.document import complete
 from gateway.evaluation import FLAG, FLAGS, AllFlags, Evaluator, OneFlag
 from gateway.front import ANY_TOKEN, PUBLIC, Front
@@ -64,6 +66,7 @@ class Services:
             the router, the intake, whatever feeds them.
         checks: What `/readyz` asks, by name.
         measures: Return what else `/metrics` shows.
+        codec: Opens what Temporal was given, for operators; None: there is no `/codec`.
     """
 
     router: SegmentRouter
@@ -78,6 +81,7 @@ class Services:
     resources: tuple[Opened, ...] = ()
     checks: Mapping[str, Check] = field(default_factory=dict)
     measures: tuple[Measure, ...] = ()
+    codec: Codec | None = None
 
 
 class Gateway:
@@ -168,6 +172,8 @@ class Gateway:
             TokenRoutes(services.tokens),
         ):
             app.include_router(routes.router())
+        if services.codec is not None:
+            app.include_router(CodecRoutes(services.codec).router())
         app.get(CHANGES, tags=["evaluation"], summary="Follow changes, as server-sent events")(
             self._changes
         )
@@ -222,7 +228,13 @@ def _across(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
         app,
         allow_origins=origins,
         allow_methods=["GET", "POST"],
-        allow_headers=["authorization", "content-type", "if-none-match", "x-api-key"],
+        allow_headers=[
+            "authorization",
+            "content-type",
+            "if-none-match",
+            "x-api-key",
+            "x-namespace",
+        ],
         expose_headers=["etag", "retry-after"],
     )
 

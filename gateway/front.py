@@ -18,7 +18,14 @@ from gateway.telemetry import Telemetry
 HOLDER = "rampart.holder"  # where the application finds, in the scope, whose request it is
 PUBLIC = frozenset({"/healthz", "/readyz", "/openapi.json"})
 ANY_TOKEN = frozenset({"/metrics"})
-OPERATED = ("/v1/rollouts", "/v1/rings", "/v1/experiments", "/v1/monitors", "/v1/prompts")
+OPERATED = (
+    "/v1/rollouts",
+    "/v1/rings",
+    "/v1/experiments",
+    "/v1/monitors",
+    "/v1/prompts",
+    "/codec",
+)
 BY_TICKET = "/v1/changes"  # admitted where the query is read
 BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 JSON = "application/json"

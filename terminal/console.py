@@ -4,11 +4,12 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
 SETTLE_S = 0.05  # leaving at once after Temporal work can crash the interpreter: sdk-python#300
 PIPED_WIDTH = 200  # of tables that no terminal limits
@@ -20,11 +21,29 @@ class Usage(Exception):
     """What was typed cannot be meant."""
 
 
+# What moves a terminal's cursor, sets its title or turns its text around: C0, C1, bidi marks.
+UNSEEN = (*range(9), *range(11, 32), *range(127, 160), 0x61C, *range(0x200E, 0x2010),
+          *range(0x2028, 0x202F), *range(0x2066, 0x206A))  # fmt: skip
+SEEN = dict.fromkeys(UNSEEN, "�")
+ESCAPED = {code: f"\\u{code:04x}" for code in UNSEEN if code > 31}
+
+
+class Screen(Console):
+    """A console that shows the texts of others and obeys none of them."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """Return what is to be written, with nothing in it that a terminal would do."""
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else text.translate(SEEN), style, control)
+
+
 def _console(*, stderr: bool) -> Console:
     """Take texts as they are: a template may well hold `[bold]` or `:smile:`."""
     terminal = (sys.stderr if stderr else sys.stdout).isatty()
     width = None if terminal else PIPED_WIDTH
-    return Console(stderr=stderr, markup=False, emoji=False, highlight=False, width=width)
+    return Screen(stderr=stderr, markup=False, emoji=False, highlight=False, width=width)
 
 
 out = _console(stderr=False)
@@ -44,7 +63,8 @@ def warn(line: str) -> None:
 def say_json(value: object) -> None:
     """Print JSON: indented for a reader, one line for a pipe."""
     indent = 2 if out.is_terminal else None
-    out.print(json.dumps(value, ensure_ascii=False, indent=indent), soft_wrap=True)
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    out.print(text.translate(ESCAPED), soft_wrap=True)
 
 
 def carry_out(work: Coroutine[Any, Any, Result]) -> Result:

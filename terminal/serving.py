@@ -18,6 +18,10 @@ def gateway(
         list[str] | None,
         typer.Option(help="Of web pages whose scripts may ask; may be repeated."),
     ] = None,
+    codec: Annotated[
+        bool,
+        typer.Option("--codec", help="Open sealed payloads for Temporal's UI and CLI, at /codec."),
+    ] = False,
     open_: Annotated[
         bool, typer.Option("--open", help="Ask nobody for a token.", hidden=True)
     ] = False,
@@ -29,6 +33,11 @@ def gateway(
     if open_ and host not in LOOPBACK:
         raise Usage(f"--open lets everybody in: it listens at 127.0.0.1 alone, got --host {host}")
     options = Options(
-        host=host, port=port, workers=workers, open=open_, origins=tuple(origin or ())
+        host=host,
+        port=port,
+        workers=workers,
+        open=open_,
+        origins=tuple(origin or ()),
+        codec=codec,
     )
     serve(Settings.from_env(), options)

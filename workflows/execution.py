@@ -11,6 +11,8 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.types import MethodAsyncSingleParam
 
+from workflows.markdown import literal
+
 ATTEMPT = timedelta(seconds=10)  # after kill -9 of a worker, the next attempt starts this late
 PATIENCE = timedelta(minutes=1)  # a read that takes longer is an error reading
 RETRY = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
@@ -33,7 +35,7 @@ Method = MethodAsyncSingleParam[Any, Order, Result]
 
 async def execute(method: Method[Order, Result], order: Order, *, summary: str) -> Result:
     """Run a write to its end."""
-    config = workflow.ActivityConfig(**{**WRITE, "summary": summary})
+    config = workflow.ActivityConfig(**{**WRITE, "summary": literal(summary)})
     return await workflow.execute_activity_method(method, order, **config)
 
 
@@ -53,7 +55,7 @@ async def execute_unless(
     Raises:
         GivenUp: `given_up()` came true, before the end or with it.
     """
-    config = workflow.ActivityConfig(**{**config, "summary": summary})
+    config = workflow.ActivityConfig(**{**config, "summary": literal(summary)})
     running = workflow.start_activity_method(method, order, **config)
     await workflow.wait_condition(lambda: running.done() or given_up())
     if given_up():

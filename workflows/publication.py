@@ -8,6 +8,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
+from workflows.markdown import literal
 from workflows.meters import Meters
 from workflows.progress import Progress, clock, stage_of
 from workflows.state import State
@@ -71,7 +72,7 @@ def details(progress: Progress) -> str:
         rows.append(("next check", clock(progress.next_check_at)))
     if progress.refused:
         rows.append(("note", progress.refused))
-    head = f"**{progress.prompt}**: {progress.baseline} → {progress.candidate}, "
+    head = f"**{literal(progress.prompt)}**: {progress.baseline} → {progress.candidate}, "
     table = "\n".join(_row(name, value) for name, value in rows)
     return f"{head}**{progress.phase}**\n\n```\n{table}\n```\n\n{HELP}"
 

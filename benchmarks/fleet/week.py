@@ -13,13 +13,13 @@ from tempfile import TemporaryDirectory
 
 from temporalio import activity
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.testing import WorkflowEnvironment
 
 from activities.rollouts import Check, RolloutActivities
 from benchmarks.fleet.crowd import Crowd
 from benchmarks.fleet.histories import actions, all_runs, scheduled
+from control.payloads import data_converter
 from control.rollouts import workflow_id
 from domain.database import Database
 from domain.judge import Action, Verdict
@@ -86,7 +86,7 @@ async def _lived(plan: RolloutPlan) -> list[HistoryEvent]:
     with TemporaryDirectory(prefix="rampart-") as directory:
         database = Database(f"sqlite:///{directory}/rampart.db")
         async with await WorkflowEnvironment.start_time_skipping(
-            data_converter=pydantic_data_converter,
+            data_converter=data_converter(),
             test_server_existing_path=shutil.which(SERVER, path=Path(sys.executable).parent),
             runtime=_quiet(),
         ) as env:

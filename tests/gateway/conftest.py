@@ -9,7 +9,6 @@ from uuid import uuid4
 
 import pytest_asyncio
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
@@ -19,6 +18,7 @@ from activities.segments import SegmentActivities
 from activities.trials import TrialActivities
 from control.experiments import ExperimentControl
 from control.monitors import MonitorControl
+from control.payloads import data_converter
 from control.rollouts import Control, Leader
 from control.segments import RingsControl
 from domain.database import Database
@@ -64,7 +64,7 @@ class There:
 async def temporal() -> AsyncIterator[Client]:
     """A real Temporal server."""
     env = await WorkflowEnvironment.start_local(
-        data_converter=pydantic_data_converter,
+        data_converter=data_converter(),
         dev_server_existing_path=shutil.which("temporal", path=BIN),
         dev_server_log_level="never",
     )

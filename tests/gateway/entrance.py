@@ -12,6 +12,7 @@ from opentelemetry.trace import TracerProvider
 from control.connection import Unreachable
 from control.experiments import ExperimentControl
 from control.monitors import MonitorControl
+from control.payloads import Codec
 from control.rollouts import Control
 from control.segments import RingsControl
 from domain.census import CensusManager
@@ -126,6 +127,7 @@ async def entrance(
     limits: Limits | None = None,
     origins: tuple[str, ...] = (),
     spans: TracerProvider | None = None,
+    codec: Codec | None = None,
 ) -> AsyncIterator[Entrance]:
     """Open a gateway: everything in it is the real thing, but for what is given."""
     house = House(database)
@@ -155,6 +157,7 @@ async def entrance(
             resources=(router,),
             checks={"database": answers},
             measures=(Vitals(CensusManager(database), fresh=timedelta(0)).measured,),
+            codec=codec,
         ),
         limits=limits or Limits(flush=POLL),
         origins=origins,

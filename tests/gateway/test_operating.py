@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from domain.tokens import Role
 from tests.gateway.entrance import Entrance
 
@@ -194,6 +196,7 @@ async def test_a_large_body_is_refused(way_in: Entrance) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.guarantee(14)
 async def test_while_temporal_is_away_only_what_needs_it_is(way_in: Entrance) -> None:
     away = await way_in.ask("GET", "/v1/rollouts")
     started = await way_in.ask("POST", "/v1/rollouts", json=STARTED)

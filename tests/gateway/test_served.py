@@ -48,11 +48,11 @@ class Place:
 
 @contextmanager
 def running(
-    log: Path, database: Database, *more: str, redis_url: str = ""
+    log: Path, database: Database, *more: str, redis_url: str = "", **variables: str
 ) -> Iterator[tuple[str, Any]]:
     port = free_port()
     command = [sys.executable, "-m", "cli", "gateway", "--port", str(port), *more]
-    variables = {
+    variables |= {
         "RAMPART_DATABASE_URL": database.url.render_as_string(hide_password=False),
         "RAMPART_REDIS_URL": redis_url,
     }
@@ -81,13 +81,13 @@ async def ready(url: str, process: "subprocess.Popen[bytes]") -> None:
 
 @asynccontextmanager
 async def standing(
-    tmp_path: Path, database: Database, *more: str, redis_url: str = ""
+    tmp_path: Path, database: Database, *more: str, redis_url: str = "", **variables: str
 ) -> AsyncIterator[Place]:
     house, manager = House(database), TokenManager(database)
     await house.furnish()
     texts = {role: (await manager.create(role.value, [role])).text for role in Role}
     log = tmp_path / "gateway.log"
-    with running(log, database, *more, redis_url=redis_url) as (url, process):
+    with running(log, database, *more, redis_url=redis_url, **variables) as (url, process):
         await ready(url, process)
         yield Place(house, url, process, log, texts)
 

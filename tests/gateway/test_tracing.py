@@ -15,11 +15,11 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import format_trace_id
 from pydantic import JsonValue
 from temporalio.client import Client, WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 from temporalio.worker import Replayer
 
 from activities.rollouts import RolloutActivities
+from control.payloads import data_converter
 from control.rollouts import Control, workflow_id
 from domain.database import Database
 from domain.plan import RolloutRequest
@@ -107,7 +107,7 @@ async def traced(temporal: Client, sqlite: Database) -> AsyncIterator[Traced]:
     made, queue = Made(), f"queue-{uuid4()}"
     client = await Client.connect(
         temporal.service_client.config.target_host,
-        data_converter=pydantic_data_converter,
+        data_converter=data_converter(),
         interceptors=made.tracing.interceptors,
     )
     made.tracing.watch_transactions()
@@ -180,7 +180,7 @@ async def test_a_replay_makes_no_span_and_a_worker_without_tracing_replays_it(
     for interceptors in (again.tracing.interceptors, ()):
         replayer = Replayer(
             workflows=WORKFLOWS,
-            data_converter=pydantic_data_converter,
+            data_converter=data_converter(),
             workflow_runner=RUNNER,
             interceptors=interceptors,
         )

@@ -117,6 +117,7 @@ async def journal(place: Place) -> list[Decision]:
     return list(await place.house.rollouts.decisions(rollout.id))
 
 
+@pytest.mark.guarantee(14)
 async def test_with_temporal_down_every_process_serves_the_baseline_and_the_workflow_concludes_so(
     place: Place,
 ) -> None:

@@ -117,6 +117,7 @@ def test_an_operator_steers_a_bundle_by_any_of_its_prompts(
     assert [in_production(rampart, prompt) for prompt in (first, second)] == [["1.0.0"]] * 2
 
 
+@pytest.mark.guarantee(11)
 def test_a_second_prompt_that_fails_its_users_restores_both(
     rampart: Rampart, stack: Stack, started: Started
 ) -> None:

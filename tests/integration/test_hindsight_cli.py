@@ -112,6 +112,7 @@ def test_a_rollout_may_be_named_by_its_id(rampart: Rampart) -> None:
     assert rampart("replay", known).out == rampart("replay", PROMPT).out
 
 
+@pytest.mark.guarantee(7)
 def test_a_replay_that_finds_no_difference_exits_with_0(rampart: Rampart) -> None:
     told, data = rampart("replay", PROMPT), rampart("replay", PROMPT, "--json")
 
@@ -136,6 +137,7 @@ def test_a_replay_that_finds_a_difference_exits_with_1_and_names_it(
     ]
 
 
+@pytest.mark.guarantee(7)
 def test_another_plan_would_have_decided_later_or_not_at_all(rampart: Rampart) -> None:
     told = rampart("what-if", PROMPT, "--plan", "strict.yaml")
     data = rampart("what-if", PROMPT, "--plan", "strict.yaml", "--json").json

@@ -15,10 +15,10 @@ import temporalio.bridge
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import JsonValue
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 from activities.rollouts import RolloutActivities
+from control.payloads import data_converter
 from control.rollouts import Control, Verb
 from domain.database import Database
 from domain.errors import InvalidValue
@@ -60,7 +60,7 @@ async def shown(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     ) as env:
         client = await Client.connect(
             env.client.service_client.config.target_host,
-            data_converter=pydantic_data_converter,
+            data_converter=data_converter(),
             runtime=runtime,
         )
         queue = f"queue-{uuid4()}"

@@ -54,6 +54,7 @@ async def until(place: Place, kind: Kind) -> list[Decision]:
             await asyncio.sleep(0.2)
 
 
+@pytest.mark.guarantee(4)
 async def test_a_terminated_rollout_is_safe_within_the_lease(place: Place) -> None:
     before = await place.house.facts()
     await ramped(place)
@@ -73,6 +74,7 @@ async def test_a_terminated_rollout_is_safe_within_the_lease(place: Place) -> No
     assert lines[-1].reason.endswith(f"its workflow {place.id} is terminated")
 
 
+@pytest.mark.guarantee(4)
 async def test_a_deleted_rollout_is_safe_within_the_lease(place: Place) -> None:
     before = await place.house.facts()
     await ramped(place)
@@ -98,6 +100,7 @@ async def test_a_terminated_rollout_whose_plan_says_hold_is_held_and_journalled(
     await place.house.rollouts.roll_back_directly(place.house.name, "system", reason="enough")
 
 
+@pytest.mark.guarantee(4)
 async def test_a_reset_rollout_is_carried_on_by_its_new_run(place: Place) -> None:
     await ramped(place)
 

@@ -70,6 +70,7 @@ async def test_the_same_id_is_refused_by_the_server_while_one_is_live(place: Pla
     await place.send("rollback")
 
 
+@pytest.mark.guarantee(1)
 async def test_a_signal_pauses_it_and_harm_rolls_it_back_while_paused(place: Place) -> None:
     before = await place.house.facts()
     await place.start(plan=LONG)
@@ -88,6 +89,7 @@ async def test_a_signal_pauses_it_and_harm_rolls_it_back_while_paused(place: Pla
     assert await place.house.facts() == before
 
 
+@pytest.mark.guarantee(1)
 async def test_harm_rolls_back_what_waits_for_an_approval(place: Place) -> None:
     before = await place.house.facts()
     stages = [{"percent": 10, "bake": "1s", "approval": True}, {"percent": 100}]
@@ -103,6 +105,7 @@ async def test_harm_rolls_back_what_waits_for_an_approval(place: Place) -> None:
     assert await place.house.facts() == before
 
 
+@pytest.mark.guarantee(10)
 async def test_harm_after_100_percent_rolls_back_the_version_in_production(place: Place) -> None:
     before = await place.house.facts()
     await place.start(plan=PLAN | {"stages": [{"percent": 100, "bake": "1s"}], "final_bake": "1h"})
@@ -178,6 +181,7 @@ async def test_a_killed_worker_changes_nothing_about_the_end(place: Place, stage
     assert await place.house.share("1.1.0") == 1.0
 
 
+@pytest.mark.guarantee(2)
 @pytest.mark.chaos
 async def test_a_worker_killed_during_a_rollback_leaves_nothing_half_way(place: Place) -> None:
     before = await place.house.facts()

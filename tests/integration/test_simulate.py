@@ -41,6 +41,7 @@ def rampart(
     return run
 
 
+@pytest.mark.guarantee(8)
 def test_it_tells_a_program_what_to_expect(rampart: Rampart) -> None:
     code, out, err = rampart(
         "simulate", "aggressive", "--users-per-hour", "2000", "--effect", "-0.2", "--runs", "50",
@@ -114,6 +115,7 @@ def test_lint_says_with_the_arithmetic_where_too_few_users_come(
     assert rampart("plan", "lint", "plan.yaml", "--users-per-hour", "0")[0] == 2
 
 
+@pytest.mark.guarantee(8)
 async def test_the_real_workflow_rolls_back_as_the_simulated_ones_do() -> None:
     traffic = Traffic(users_per_hour=1000, control_rate=0.95, effect=-0.3)
     simulated = simulate(preset("aggressive"), traffic, runs=200)
@@ -126,6 +128,7 @@ async def test_the_real_workflow_rolls_back_as_the_simulated_ones_do() -> None:
     assert real.remarks == ()
 
 
+@pytest.mark.guarantee(8)
 async def test_the_real_workflow_promotes_what_is_healthy_on_the_same_day() -> None:
     plan = RolloutPlan.parse(
         "stages: [{percent: 10, bake: 4h, approval: true}, {percent: 100, bake: 2h}]\n"
@@ -163,6 +166,7 @@ def test_a_rehearsal_of_very_many_checks_makes_them_rarer_and_says_so() -> None:
     assert remarks[0].startswith("check_max 1m, for ")
 
 
+@pytest.mark.guarantee(8)
 async def test_the_live_demo_rolls_its_bad_version_back_when_the_fast_path_says(
     tmp_path: Path,
 ) -> None:

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest_asyncio
 from pydantic import JsonValue
 from temporalio.client import Client, WorkflowHandle
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.rollouts import RolloutActivities
+from control.payloads import data_converter
 from domain.database import Database
 from domain.rollouts import RolloutManager
 from settings import Settings, child_environment
@@ -103,7 +103,7 @@ class Versions:
 @pytest_asyncio.fixture(scope="module")
 async def server() -> AsyncIterator[WorkflowEnvironment]:
     env = await WorkflowEnvironment.start_local(
-        data_converter=pydantic_data_converter,
+        data_converter=data_converter(),
         dev_server_existing_path=shutil.which("temporal", path=str(BIN)),
         dev_server_log_level="never",
     )

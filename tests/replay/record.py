@@ -16,9 +16,9 @@ from uuid import uuid4
 
 from pydantic import JsonValue
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
+from control.payloads import data_converter
 from domain.database import Database
 from domain.plan import RolloutPlan, Stage
 from tests.crowd import Crowd
@@ -134,7 +134,7 @@ async def main(release: str) -> None:
     folder = HISTORIES / release
     folder.mkdir(parents=True)
     async with await WorkflowEnvironment.start_local(
-        data_converter=pydantic_data_converter,
+        data_converter=data_converter(),
         dev_server_existing_path=shutil.which("temporal", path=str(Path(sys.executable).parent)),
         dev_server_extra_args=["--dynamic-config-value", SHORT],
     ) as env:

@@ -9,21 +9,22 @@ from pathlib import Path
 
 import pytest
 from temporalio.client import WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
+from control.payloads import Codec, data_converter
 from tests.replay.record import HISTORIES, STORIES
 from tests.replay.tales import TALES
 from worker import RUNNER, WORKFLOWS
 
 RECORDED = sorted(HISTORIES.rglob("*.json"))
+RELEASES = sorted({path.parent for path in RECORDED})
 
 
-def replayer() -> Replayer:
+def replayer(codec: Codec | None = None) -> Replayer:
     return Replayer(
         workflows=WORKFLOWS,
-        data_converter=pydantic_data_converter,
+        data_converter=data_converter(codec),
         workflow_runner=RUNNER,
     )
 
@@ -33,6 +34,16 @@ async def test_a_recorded_rollout_still_replays(path: Path) -> None:
     history = WorkflowHistory.from_json(path.stem, path.read_text())
 
     await replayer().replay_workflow(history)
+
+
+@pytest.mark.parametrize(
+    "release", sorted({path.parent for path in RECORDED}), ids=lambda p: p.name
+)
+async def test_what_was_recorded_in_plain_text_replays_where_there_are_keys(release: Path) -> None:
+    sealing = replayer(Codec({"k1": bytes(32)}))
+
+    for path in sorted(release.glob("*.json")):
+        await sealing.replay_workflow(WorkflowHistory.from_json(path.stem, path.read_text()))
 
 
 def test_every_story_is_recorded_for_every_release() -> None:

@@ -7,9 +7,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from temporalio.client import WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
+from control.payloads import data_converter
 from telemetry.tracing import Tracing
 from tests.replay.test_replay import RECORDED
 from worker import RUNNER, WORKFLOWS
@@ -23,7 +23,7 @@ async def test_a_recorded_history_replays_with_tracing_and_makes_no_span(path: P
     provider.add_span_processor(SimpleSpanProcessor(kept))
     replayer = Replayer(
         workflows=WORKFLOWS,
-        data_converter=pydantic_data_converter,
+        data_converter=data_converter(),
         workflow_runner=RUNNER,
         interceptors=Tracing(provider).interceptors,
     )

@@ -161,6 +161,7 @@ async def test_a_writer_with_an_old_epoch_cannot_reallocate(sqlite: Database) ->
         await manager.reallocate(made.experiment_id, {"1.0.0": 1.0}, held=1)
 
 
+@pytest.mark.guarantee(14)
 async def test_concurrent_writers_of_one_epoch_have_one_winner(database: Database) -> None:
     manager = ABTestManager(database)
     made = await create(database)

@@ -66,6 +66,7 @@ def lost(before: Allocation, after: Allocation, *, arm: int) -> bool:
     return any(before.arm_of(edge) == arm != after.arm_of(edge) for edge in edges)
 
 
+@pytest.mark.guarantee(12)
 @given(ramps())
 def test_nobody_treated_flips_while_the_arms_grow(steps: list[list[float]]) -> None:
     stages = allocations(steps)
@@ -74,6 +75,7 @@ def test_nobody_treated_flips_while_the_arms_grow(steps: list[list[float]]) -> N
         assert not any(lost(before, after, arm=arm) for arm in range(1, len(steps[0])))
 
 
+@pytest.mark.guarantee(12)
 @given(walks())
 def test_an_arm_that_does_not_shrink_loses_nobody(steps: list[list[float]]) -> None:
     for before, after in pairwise(allocations(steps)):
@@ -173,6 +175,7 @@ def test_any_text_has_a_place() -> None:
         assert 0 <= point(user, salt=SPACE - 1) < SPACE
 
 
+@pytest.mark.guarantee(12)
 @pytest.mark.parametrize("vector", VECTORS["points"])
 def test_a_user_keeps_the_place_for_ever(vector: dict[str, object]) -> None:
     assert point(str(vector["user_id"]), salt=int(str(vector["salt"]))) == vector["point"]

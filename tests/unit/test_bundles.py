@@ -88,6 +88,7 @@ async def test_the_prompts_of_a_bundle_share_one_salt_and_others_do_not(couple: 
     assert salts[rollout.id] == salts[along.id] != salts[alone.id]
 
 
+@pytest.mark.guarantee(11)
 @pytest.mark.parametrize("stage", [0, 1, 2, 3])
 async def test_a_rollback_restores_every_prompt_exactly(couple: Couple, stage: int) -> None:
     before = await couple.facts()
@@ -171,6 +172,7 @@ async def test_one_prompt_that_cannot_ramp_leaves_the_others_untouched(
     assert await couple.rollouts.get(rollout.id) == rollout
 
 
+@pytest.mark.guarantee(11)
 @pytest.mark.parametrize("fenced", ["greeting", "farewell"])
 async def test_one_prompt_that_cannot_be_promoted_leaves_the_others_untouched(
     couple: Couple, fenced: str

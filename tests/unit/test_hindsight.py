@@ -41,6 +41,7 @@ async def on(house: House, name: str, other: RolloutPlan) -> WhatIf:
     return what_if(rollout.plan, other, await house.rollouts.checks(rollout.id))
 
 
+@pytest.mark.guarantee(7)
 @pytest.mark.parametrize("name", STORIES)
 async def test_a_finished_rollout_is_replayed_without_a_difference(house: House, name: str) -> None:
     rollout = await tell(house, name)
@@ -78,6 +79,7 @@ def read(_row: EvidenceRow, line: DecisionRow) -> None:
     line.readings = [line.readings[0] | {"standing": "safe"}]
 
 
+@pytest.mark.guarantee(7)
 @pytest.mark.parametrize(
     ("tamper", "what"),
     [
@@ -187,6 +189,7 @@ async def test_a_smaller_alpha_would_have_rolled_back_later(house: House) -> Non
     assert (usual.number, careful.number) == (3, 5)
 
 
+@pytest.mark.guarantee(7)
 async def test_thresholds_would_have_let_a_smaller_harm_pass(house: House) -> None:
     found = await on(house, "harmed late", BY_THRESHOLD)
 

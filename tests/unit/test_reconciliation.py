@@ -93,6 +93,7 @@ async def test_of_a_bundle_only_its_leader_is_looked_at(house: House) -> None:
     assert (len(leads), await late(house)) == (1, [])
 
 
+@pytest.mark.guarantee(4)
 async def test_a_rollout_without_a_workflow_is_rolled_back_once_and_journalled(
     house: House,
 ) -> None:

@@ -49,6 +49,7 @@ async def test_each_stage_gives_the_candidate_its_share(house: House, stage: int
     assert await house.share("1.1.0") == pytest.approx([0.1, 0.5, 0.99][stage - 1], abs=0.035)
 
 
+@pytest.mark.guarantee(2)
 @pytest.mark.parametrize("stage", [0, 1, 2, 3])
 async def test_a_rollback_restores_the_exact_state_before(house: House, stage: int) -> None:
     before = await house.facts()
@@ -62,6 +63,7 @@ async def test_a_rollback_restores_the_exact_state_before(house: House, stage: i
     assert (ended.status, ended.percent) == (RolloutStatus.ROLLED_BACK, 0.0)
 
 
+@pytest.mark.guarantee(10)
 async def test_a_rollback_after_promotion_restores_tag_and_statuses_too(house: House) -> None:
     before = await house.facts()
     rollout = await house.ramped(stage=3)
@@ -72,6 +74,7 @@ async def test_a_rollback_after_promotion_restores_tag_and_statuses_too(house: H
     assert await house.facts() == before
 
 
+@pytest.mark.guarantee(10)
 async def test_a_completed_rollout_can_still_be_rolled_back(house: House) -> None:
     before = await house.facts()
     rollout = await house.ramped(stage=3)
@@ -97,6 +100,7 @@ async def test_a_completed_rollout_is_not_rolled_back_over_a_later_one(house: Ho
     assert await house.facts() == before
 
 
+@pytest.mark.guarantee(2)
 async def test_rolling_back_twice_is_rolling_back_once(house: House) -> None:
     rollout = await house.ramped(stage=1)
 
@@ -121,6 +125,7 @@ async def test_a_rollback_goes_back_to_the_experiment_that_was_routed(house: Hou
     assert before["routed"] == experiment.experiment_id
 
 
+@pytest.mark.guarantee(2)
 async def test_what_a_rollback_did_not_restore_is_named(house: House) -> None:
     rollout = await house.ramped(stage=1)
     await house.rollouts.roll_back(rollout.id, reason="errors")
@@ -151,6 +156,7 @@ async def test_ramping_and_promoting_twice_is_done_once(house: House) -> None:
     assert first == second > again
 
 
+@pytest.mark.guarantee(14)
 async def test_a_stale_writer_is_fenced(house: House) -> None:
     rollout = await house.ramped(stage=1)
 

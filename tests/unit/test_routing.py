@@ -120,6 +120,7 @@ async def test_serving_and_the_manager_agree_about_every_user(sqlite: Database) 
         assert (served.reason, served.epoch, served.experiment_id) == (Reason.SPLIT, 3, "e-1")
 
 
+@pytest.mark.guarantee(12)
 async def test_a_paused_experiment_splits_as_before(database: Database) -> None:
     await story(database)
     await ABTestManager(database).update_experiment_status("e-1", "paused")
@@ -271,6 +272,7 @@ async def test_a_refresh_loads_what_has_changed(database: Database) -> None:
     assert router.assign(*PROMPT, "ada").reason is Reason.DEFAULT
 
 
+@pytest.mark.guarantee(14)
 async def test_without_the_database_the_last_answer_stays_and_is_called_stale(
     tmp_path: Path,
 ) -> None:

@@ -74,6 +74,7 @@ def looked(watched: RolloutPlan, seen: Seen, run: int, *, history: tuple[int, in
     )
 
 
+@pytest.mark.guarantee(8)
 @pytest.mark.parametrize("name", PLANS)
 @pytest.mark.parametrize("effect", [-0.10, -0.03, 0.0, 0.04])
 def test_the_fast_path_decides_as_production_does(name: str, effect: float) -> None:

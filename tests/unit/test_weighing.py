@@ -122,6 +122,7 @@ def test_safe_asks_for_more_than_not_harmed() -> None:
     assert strict.evidence.trails[0].log_safe >= np.log(20)
 
 
+@pytest.mark.guarantee(6)
 def test_the_base_rate_may_fall_for_everybody_while_the_split_grows() -> None:
     watch = Watch(policy())
     watch.share = 0.1
@@ -230,6 +231,7 @@ def test_what_does_not_act_is_judged_all_the_same(given: dict[str, Any], action:
     assert verdict.readings[1].standing is Standing.HARMED
 
 
+@pytest.mark.guarantee(3)
 def test_who_is_blind_holds_then_does_what_the_policy_says() -> None:
     patient, afraid = Watch(policy()), Watch(policy({"when_blind": "roll_back"}))
     for watch in (patient, afraid):
@@ -362,6 +364,7 @@ def test_a_mismatch_does_not_mute_harm() -> None:
     assert list(watch.watch(20, 50, 0.6, 0.97))[-1].action is Action.ROLL_BACK
 
 
+@pytest.mark.guarantee(6)
 def test_a_right_split_is_not_a_mismatch_right_after_a_ramp() -> None:
     watch = Watch(policy())
     watch.share, watch.exposures = 0.1, (1_000, 9_000)

@@ -13,10 +13,10 @@ import pytest
 import pytest_asyncio
 from pydantic import JsonValue
 from temporalio.client import WorkflowFailureError, WorkflowHandle
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
+from control.payloads import data_converter
 from domain.database import Database
 from domain.plan import RolloutPlan, Stage
 from domain.record import Decision, Kind
@@ -126,7 +126,7 @@ async def skipping() -> AsyncIterator[WorkflowEnvironment]:
     One for each file: what a story leaves running, without its worker, may stop the clock.
     """
     env = await WorkflowEnvironment.start_time_skipping(
-        data_converter=pydantic_data_converter,
+        data_converter=data_converter(),
         test_server_existing_path=shutil.which("temporal-test-server", path=BIN),
     )
     assert await register_search_attributes(env.client)

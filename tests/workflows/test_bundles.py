@@ -82,6 +82,7 @@ async def test_a_healthy_bundle_bakes_every_stage_once_and_is_promoted(bundled: 
     assert 4 * DAY <= await bundled.took(handle) < 4.5 * DAY
 
 
+@pytest.mark.guarantee(11)
 @pytest.mark.parametrize("rude_from", [1, 12])
 async def test_the_second_prompt_fails_and_both_are_restored_exactly(
     bundled: Bundled, rude_from: int

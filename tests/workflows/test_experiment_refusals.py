@@ -13,11 +13,11 @@ import pytest
 import pytest_asyncio
 from pydantic import JsonValue
 from temporalio.client import WorkflowUpdateFailedError
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer
 
+from control.payloads import data_converter
 from domain.database import Database
 from tests.crowd import Crowd
 from tests.house import House
@@ -35,7 +35,7 @@ OVER: dict[str, JsonValue] = {"min_duration": "0s", "max_duration": "1s"}
 @pytest_asyncio.fixture(scope="module")
 async def server() -> AsyncIterator[WorkflowEnvironment]:
     async with await WorkflowEnvironment.start_local(
-        data_converter=pydantic_data_converter,
+        data_converter=data_converter(),
         dev_server_existing_path=shutil.which("temporal", path=BIN),
         dev_server_extra_args=["--dynamic-config-value", SHORT],
     ) as env:
@@ -157,6 +157,6 @@ async def test_a_long_one_begins_a_fresh_history_and_forgets_nothing(live: Stage
 def replayer() -> Replayer:
     return Replayer(
         workflows=[ExperimentWorkflow],
-        data_converter=pydantic_data_converter,
+        data_converter=data_converter(),
         workflow_runner=RUNNER,
     )

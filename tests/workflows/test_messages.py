@@ -74,6 +74,7 @@ async def test_more_inputs_than_one_stick_nothing(rehearsal: Rehearsal) -> None:
     assert (await handle.result()).outcome is Phase.ROLLED_BACK
 
 
+@pytest.mark.guarantee(13)
 async def test_a_rollback_by_a_person_is_journalled_with_who_and_why(
     rehearsal: Rehearsal,
 ) -> None:
@@ -90,6 +91,7 @@ async def test_a_rollback_by_a_person_is_journalled_with_who_and_why(
     assert (line.kind, line.by, line.reason) == (Kind.ROLLED_BACK, "ana", "complaints")
 
 
+@pytest.mark.guarantee(13)
 async def test_a_person_who_promotes_outvotes_doubt_but_not_harm(rehearsal: Rehearsal) -> None:
     rehearsal.crowd.silent = True
     handle = await rehearsal.start()
@@ -110,6 +112,7 @@ async def test_a_person_who_promotes_outvotes_doubt_but_not_harm(rehearsal: Rehe
     assert (await handle.result()).by == "guardrails"
 
 
+@pytest.mark.guarantee(13)
 async def test_a_double_clicked_promote_counts_once(rehearsal: Rehearsal) -> None:
     handle = await rehearsal.start()
     await rehearsal.sleep(DAY / 4)

@@ -12,10 +12,10 @@ import pytest
 import pytest_asyncio
 from pydantic import JsonValue
 from temporalio.client import WorkflowUpdateFailedError
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
+from control.payloads import data_converter
 from domain.database import Database
 from domain.plan import RolloutPlan, Stage
 from tests.crowd import Crowd
@@ -36,7 +36,7 @@ GATED = PLAN.model_copy(update={"stages": (Stage(percent=10, approval=True), Sta
 @pytest_asyncio.fixture(scope="module")
 async def server() -> AsyncIterator[WorkflowEnvironment]:
     async with await WorkflowEnvironment.start_local(
-        data_converter=pydantic_data_converter,
+        data_converter=data_converter(),
         dev_server_existing_path=shutil.which("temporal", path=BIN),
     ) as env:
         assert await register_search_attributes(env.client)
@@ -95,6 +95,7 @@ async def incompletely_rolled_back(live: Rehearsal) -> Handle:
     return handle
 
 
+@pytest.mark.guarantee(13)
 @pytest.mark.parametrize(
     ("reach", "verb", "why"),
     [

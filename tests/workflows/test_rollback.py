@@ -26,6 +26,7 @@ async def shown(handle: object) -> str | None:
     return found
 
 
+@pytest.mark.guarantee(2)
 @pytest.mark.parametrize("step", STEPS)
 async def test_a_rollback_is_tried_until_every_step_succeeds(
     rehearsal: Rehearsal, step: str
@@ -49,6 +50,7 @@ async def test_a_rollback_is_tried_until_every_step_succeeds(
     assert (kinds.count(Kind.ROLLING_BACK), kinds.count(Kind.ROLLED_BACK)) == (1, 1)
 
 
+@pytest.mark.guarantee(2)
 @pytest.mark.parametrize("step", STEPS)
 async def test_a_step_that_lasts_is_shouted_as_incomplete_wherever_people_look(
     rehearsal: Rehearsal, step: str
@@ -90,6 +92,7 @@ async def test_users_are_back_long_before_the_rest_can_be_restored(rehearsal: Re
     assert await rehearsal.house.facts() == before
 
 
+@pytest.mark.guarantee(2)
 async def test_what_somebody_changes_by_hand_meanwhile_is_restored_again(
     rehearsal: Rehearsal,
 ) -> None:
@@ -110,6 +113,7 @@ async def test_what_somebody_changes_by_hand_meanwhile_is_restored_again(
     assert (await house.get("1.0.0")).status is VersionStatus.PRODUCTION
 
 
+@pytest.mark.guarantee(2)
 @pytest.mark.parametrize("step", STEPS)
 async def test_a_cancellation_in_the_middle_of_a_rollback_changes_nothing(
     rehearsal: Rehearsal, step: str

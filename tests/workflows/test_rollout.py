@@ -98,6 +98,7 @@ async def test_a_pause_stops_the_clock_of_the_stage(rehearsal: Rehearsal) -> Non
     assert 14 * DAY <= await rehearsal.took(handle) < 14.5 * DAY
 
 
+@pytest.mark.guarantee(1)
 async def test_a_paused_rollout_is_still_guarded(rehearsal: Rehearsal) -> None:
     handle = await rehearsal.start()
     await handle.execute_update("pause", "lunch")
@@ -110,6 +111,7 @@ async def test_a_paused_rollout_is_still_guarded(rehearsal: Rehearsal) -> None:
     assert await rehearsal.story() == [*BEGUN, Kind.PAUSED, Kind.ROLLED_BACK]
 
 
+@pytest.mark.guarantee(1)
 async def test_a_rollout_that_waits_for_an_approval_is_still_guarded(rehearsal: Rehearsal) -> None:
     stages = (Stage(percent=10, bake=DAY, approval=True), Stage(percent=100))
     handle = await rehearsal.start(PLAN.model_copy(update={"stages": stages}))
@@ -121,6 +123,7 @@ async def test_a_rollout_that_waits_for_an_approval_is_still_guarded(rehearsal: 
     assert outcome.by == "guardrails"
 
 
+@pytest.mark.guarantee(1, 10)
 async def test_a_promoted_version_is_still_guarded(rehearsal: Rehearsal) -> None:
     before = await rehearsal.house.facts()
     handle = await rehearsal.start()
@@ -163,6 +166,7 @@ async def test_a_cancelled_rollout_is_rolled_back_and_shows_as_canceled(
     assert await rehearsal.house.facts() == before
 
 
+@pytest.mark.guarantee(3)
 async def test_unreadable_metrics_hold_and_never_advance(rehearsal: Rehearsal) -> None:
     rehearsal.crowd.failing = {"check": 10**6}
     quick = (Stage(percent=10, bake=HOUR), Stage(percent=100))
@@ -179,6 +183,7 @@ async def test_unreadable_metrics_hold_and_never_advance(rehearsal: Rehearsal) -
     assert (await handle.result()).outcome is Phase.PROMOTED
 
 
+@pytest.mark.guarantee(3)
 async def test_who_fears_blindness_is_rolled_back_though_no_check_could_be_made(
     rehearsal: Rehearsal,
 ) -> None:
@@ -227,6 +232,7 @@ async def test_a_rollback_does_not_wait_behind_a_write_that_is_retried(
     )
 
 
+@pytest.mark.guarantee(2)
 async def test_a_rollback_that_reads_back_incomplete_is_repeated_and_said(
     rehearsal: Rehearsal,
 ) -> None:

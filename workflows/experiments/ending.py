@@ -13,6 +13,7 @@ from workflows.experiments.commands import Choice
 from workflows.experiments.messages import ExperimentMessages
 from workflows.experiments.page import ExperimentPublication
 from workflows.experiments.phase import Phase
+from workflows.markdown import literal
 from workflows.progress import Outcome
 from workflows.rollout import RolloutWorkflow
 from workflows.state import Phase as RolloutPhase
@@ -77,7 +78,7 @@ class ExperimentEnding(ExperimentMessages):
                 parent_close_policy=ParentClosePolicy.ABANDON,
                 cancellation_type=ChildWorkflowCancellationType.ABANDON,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                static_summary=f"{state.opened.prompt} → {choice.version}, which won",
+                static_summary=literal(f"{state.opened.prompt} → {choice.version}, which won"),
             )
             promoted = outcome.outcome is RolloutPhase.PROMOTED
             deployed = choice.version if promoted else None

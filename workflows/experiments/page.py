@@ -13,6 +13,7 @@ from domain.trials.contest import Span
 from domain.trials.findings import ArmReport
 from workflows.experiments.progress import ExperimentProgress
 from workflows.experiments.state import State
+from workflows.markdown import literal
 from workflows.publication import MEMO_AGE, PROMPT, VERDICT, WIDTH
 
 
@@ -51,7 +52,7 @@ def details(progress: ExperimentProgress) -> str:
     if progress.refused:
         rows.append(("note", progress.refused))
     table = "\n".join(_row(name, value) for name, value in rows)
-    head = f"**{progress.prompt}**, goal {progress.goal}: **{progress.phase}**"
+    head = f"**{literal(progress.prompt)}**, goal {literal(progress.goal)}: **{progress.phase}**"
     return f"{head}\n\n```\n{table}\n```\n\n{HELP}"
 
 

@@ -7,6 +7,7 @@ from textwrap import wrap
 from temporalio import workflow
 
 from domain.duration import spell
+from workflows.markdown import literal
 from workflows.monitors.state import MonitorProgress, Vigil
 from workflows.progress import clock
 from workflows.publication import MEMO_AGE, WIDTH
@@ -56,7 +57,7 @@ def details(progress: MonitorProgress) -> str:
     labels = {subject.version_id: subject.label for subject in progress.subjects}
     rows += _listed("latest", [f"{labels[r.version_id]}: {r.said}" for r in progress.readings])
     table = "\n".join(_row(name, value) for name, value in rows)
-    return f"**{watched(progress)}**: **{progress.phase}**\n\n```\n{table}\n```\n\n{HELP}"
+    return f"**{literal(watched(progress))}**: **{progress.phase}**\n\n```\n{table}\n```\n\n{HELP}"
 
 
 def memo(progress: MonitorProgress) -> dict[str, object]:

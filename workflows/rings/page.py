@@ -10,6 +10,7 @@ from temporalio.common import SearchAttributeUpdate
 
 from domain.duration import spell
 from workflows.commands import Command
+from workflows.markdown import literal
 from workflows.progress import clock
 from workflows.publication import PERCENT, STAGE
 from workflows.rings.report import RingPhase, RingReport, RingsPhase
@@ -139,7 +140,8 @@ def details(progress: RingsProgress) -> str:
         rows.append(f"next ring {clock(progress.ready_at)} at the earliest")
     if progress.refused:
         rows.append(f"note      {progress.refused}".replace("`", "'"))
-    head = f"**{progress.prompt}** → {progress.candidate}, ring by ring: **{progress.phase}**"
+    head = f"**{literal(progress.prompt)}** → {progress.candidate}, "
+    head += f"ring by ring: **{progress.phase}**"
     table = "\n".join(rows)
     return f"{head}\n\n```\n{table}\n```\n\n{HELP}"
 

@@ -18,6 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.segments import SegmentActivities
     from workflows import execution
     from workflows.commands import Command, only
+    from workflows.markdown import literal
     from workflows.progress import Outcome
     from workflows.rings.messages import RingsMessages
     from workflows.rings.page import RingsOutcome, RingsPage
@@ -129,8 +130,8 @@ class SegmentedRolloutWorkflow(RingsMessages):
             request.model_dump(mode="json"),
             id=f"rollout/{prompt}",
             parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-            static_summary=f"{prompt} → {request.candidate} by plan {request.plan.name}",
-            static_details=request.reason,
+            static_summary=literal(f"{prompt} → {request.candidate} by plan {request.plan.name}"),
+            static_details=literal(request.reason),
         )
 
     async def _follow(self, child: Child) -> Outcome:

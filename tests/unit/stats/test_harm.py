@@ -283,6 +283,16 @@ def test_a_harmless_version_is_called_harmful_in_at_most_alpha_of_the_runs(
     assert np.sum(alarms >= 0) <= 50
 
 
+@pytest.mark.guarantee(6)
+def test_336_looks_raise_no_more_false_alarms_than_alpha() -> None:
+    rates = np.full(336, 0.95)  # a look every half hour of a week
+
+    alarms = watched(rates, rates, np.full(336, 0.5))
+
+    assert np.sum(alarms >= 0) <= 50
+
+
+@pytest.mark.guarantee(6)
 def test_a_fall_for_everybody_during_a_ramp_is_not_harm() -> None:
     rates, split = np.repeat([0.95, 0.85], 50), np.repeat([0.1, 0.5], 50)
 

@@ -53,6 +53,7 @@ def test_no_users_are_no_evidence_and_ten_million_are_counted() -> None:
     assert np.isfinite(log_bayes_factor([10_000_000, 0], [0.5, 0.5]))
 
 
+@pytest.mark.guarantee(6)
 def test_no_alarm_right_after_a_ramp() -> None:
     chance = np.random.default_rng(7)
     before = np.cumsum(chance.binomial(20, 0.1, (50, 1000)), axis=0)
