@@ -7,13 +7,13 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 from temporalio.client import WorkflowFailureError, WorkflowHandle
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer
 
 from activities.notifications import NotificationActivities
 from control.courier import Courier, queue_of
+from control.payloads import data_converter
 from domain.database import Database
 from domain.errors import Undelivered
 from domain.notifications.notice import Notice, Receipt, Status
@@ -197,7 +197,7 @@ async def test_what_was_told_and_what_failed_replays(place: Place) -> None:
 
         await Replayer(
             workflows=[NotificationWorkflow],
-            data_converter=pydantic_data_converter,
+            data_converter=data_converter(),
             workflow_runner=RUNNER,
         ).replay_workflow(await handle.fetch_history())
 
