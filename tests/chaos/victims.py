@@ -71,12 +71,15 @@ class Drains:
 class GatewayProcess:
     """`rampart gateway`, and a client of it."""
 
-    def __init__(self, folder: Path, *, database_url: str, redis_url: str) -> None:
+    def __init__(
+        self, folder: Path, *, database_url: str, redis_url: str, code: Path = ROOT
+    ) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self._port = probe.getsockname()[1]
-        rampart = Path(sys.executable).parent / "rampart"
-        self._command = [str(rampart), "gateway", "--open", "--port", str(self._port)]
+        self._code = code
+        self._command = [sys.executable, "-m", "cli", "gateway", "--open"]
+        self._command += ["--port", str(self._port)]
         self._environment = child_environment(
             RAMPART_DATABASE_URL=database_url, RAMPART_REDIS_URL=redis_url
         )
@@ -117,6 +120,15 @@ class GatewayProcess:
         assert answer.status_code == 202, answer.text
         assert answer.json()["accepted"] == len(events), answer.text
 
+    async def evaluate(self, flag: str, user: str) -> str:
+        """Return the version that the user is served; nothing if it does not answer."""
+        body = {"context": {"targetingKey": user}}
+        try:
+            answer = await self._client.post(f"/ofrep/v1/evaluate/flags/{flag}", json=body)
+        except httpx.HTTPError:
+            return ""
+        return str(answer.json()["variant"]) if answer.is_success else ""
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -127,7 +139,7 @@ class GatewayProcess:
     def _started(self) -> "subprocess.Popen[bytes]":
         with self._log.open("ab") as log:
             return subprocess.Popen(
-                self._command, cwd=ROOT, env=self._environment, stdout=log, stderr=log
+                self._command, cwd=self._code, env=self._environment, stdout=log, stderr=log
             )
 
     async def _answers(self) -> bool:

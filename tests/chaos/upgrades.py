@@ -1,0 +1,131 @@
+"""Plays with the worker of the release before: it goes on under this one, or beside it.
+
+The old release is its own code, as the commit has it, run by today's interpreter and libraries.
+"""
+
+import asyncio
+import subprocess
+import sys
+import tarfile
+from datetime import timedelta
+from io import BytesIO
+from pathlib import Path
+
+from temporalio.api.enums.v1 import EventType
+
+from settings import child_environment
+from tests.chaos.processes import WorkerProcess
+from tests.chaos.scene import ALIVE_S, Scene, baking
+from tests.chaos.victims import ROOT
+from workflows.rollout import RolloutWorkflow
+
+LONGER = baking(timedelta(seconds=12))
+RELEASE = "0.3.0"
+COMMIT = "1fb351653f9681a04418a8134365b943b7c602a1"  # the last one of it
+FURNISH = """
+import asyncio, os
+from domain.database import Database
+from tests.house import House
+
+async def furnish():
+    database = Database(os.environ["RAMPART_DATABASE_URL"])
+    await House(database).furnish()
+    await database.dispose()
+
+asyncio.run(furnish())
+"""
+
+
+def old_release(folder: Path) -> Path:
+    """Return a folder with the code of the release before.
+
+    Raises:
+        AssertionError: The history of this checkout does not reach back to it.
+    """
+    command = ["git", "archive", "--format=tar", COMMIT]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+    said = found.stderr.decode().strip()
+    assert found.returncode == 0, f"no commit {COMMIT} of {RELEASE} in this checkout: {said}"
+    with tarfile.open(fileobj=BytesIO(found.stdout)) as archive:
+        archive.extractall(folder, filter="data")
+    said = (folder / "pyproject.toml").read_text()
+    assert f'version = "{RELEASE}"' in said, f"commit {COMMIT} is not {RELEASE}"
+    return folder
+
+
+async def begun_by_the_old(scene: Scene) -> WorkerProcess:
+    """Have the old release make its tables and bake the first stage; return its worker.
+
+    Then its tables become those of this release, under it, and users come.
+    """
+    code = old_release(scene.place.folder / "release")
+    await _run(scene, "-c", FURNISH, code=code)
+    old = scene.work(code=code)
+    await scene.start(LONGER)
+    async with asyncio.timeout(ALIVE_S):
+        while (await scene.handle.query(RolloutWorkflow.progress)).checks < 1:
+            await asyncio.sleep(0.1)
+    await _run(scene, "-m", "cli", "db", "upgrade", code=ROOT)
+    return old
+
+
+async def taken_over(scene: Scene) -> None:
+    """The old worker is stopped, the new one promotes."""
+    old = await begun_by_the_old(scene)
+    old.terminate()
+    await old.died()
+    scene.work()
+    await scene.come_alive()
+
+
+async def taken_back(scene: Scene) -> None:
+    """The old worker is stopped, the new one rolls back."""
+    await taken_over(scene)
+    await scene.handle.signal("rollback", "complaints")
+
+
+async def both_at_once(scene: Scene) -> None:
+    """Old and new work side by side, and it is promoted."""
+    old = await begun_by_the_old(scene)
+    new = scene.work()
+    await scene.come_alive()
+    await scene.closed()
+    await _both_worked(scene, old, new)
+
+
+async def both_roll_back(scene: Scene) -> None:
+    """Old and new work side by side, and it is rolled back."""
+    old = await begun_by_the_old(scene)
+    new = scene.work()
+    await scene.come_alive()
+    await _more_checks(scene, 12)
+    await scene.handle.signal("rollback", "complaints")
+    await scene.closed()
+    await _both_worked(scene, old, new)
+
+
+async def _more_checks(scene: Scene, wanted: int) -> None:
+    await scene.until(lambda _, lines: len(lines) >= wanted)
+
+
+async def _both_worked(scene: Scene, *workers: WorkerProcess) -> None:
+    seen = set()
+    async for event in scene.handle.fetch_history_events():
+        if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED:
+            seen.add(event.activity_task_started_event_attributes.identity)
+    idle = [worker.identity for worker in workers if worker.identity not in seen]
+    assert not idle, f"{idle} did nothing: only {seen} worked"
+
+
+async def _run(scene: Scene, *words: str, code: Path) -> None:
+    """Run Python in a folder with code, on the database of the scene."""
+    running = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *words,
+        cwd=code,
+        env=child_environment(**scene.place.environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    said, _ = await running.communicate()
+    assert running.returncode == 0, said.decode()
