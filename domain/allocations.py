@@ -4,11 +4,12 @@ Exactly one allocation is open while an experiment runs or is paused. Everything
 the caller's transaction, with the prompt locked.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from domain import clock
 from domain.assignment import Allocation
 from domain.errors import Conflict, InvalidValue, NotFound, VersioningError
 from domain.prompts import ExperimentStatus
@@ -119,7 +120,7 @@ async def to_status(
     if ended and status in SPLITTING:
         raise Conflict(f"experiment {row.id} is {row.status}, cannot be {status} again")
     if not ended and status not in SPLITTING:
-        now = datetime.now(UTC)
+        now = await clock.now(session)
         row.end_date = end_date or now
         await _close(session, row, at=now)
     row.status = status.value

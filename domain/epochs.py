@@ -12,6 +12,7 @@ from sqlmodel import SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
+from domain import clock
 from domain.broadcast.notice import notify
 from domain.database import note_change
 from domain.errors import Fenced
@@ -49,7 +50,7 @@ async def claim_epoch(
     """
     row = await lock_prompt(session, name, prompt_type, held=held)
     row.epoch += 1
-    row.changed_at = datetime.now(UTC)
+    row.changed_at = await clock.now(session)  # events are held against it
     session.add(row)
     note_change(session, (name, prompt_type))
     await notify(session)

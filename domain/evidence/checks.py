@@ -1,11 +1,11 @@
 """One check of a rollout: what there is to see, and what it is worth."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from domain import journal
+from domain import clock, journal
 from domain.bundles.members import size
 from domain.bundles.verdicts import parted
 from domain.evidence.looks import METHOD, Judged
@@ -19,7 +19,7 @@ async def judge(session: AsyncSession, row: RolloutRow, *, number: int, baked: t
     """Look, and weigh what is seen; in a thread, because the arithmetic may take milliseconds."""
     whole, evidence = RolloutPlan.model_validate(row.plan), await journal.latest(session, row)
     plan = parted(whole, among=await size(session, row))
-    policy, now = plan.policy_at(row.stage), datetime.now(UTC)
+    policy, now = plan.policy_at(row.stage), await clock.now(session)
     look = await see(
         session,
         await _comparison(session, row),

@@ -121,6 +121,21 @@ def mid_rollback(fault: Fault) -> Play:
     return play
 
 
+def before_rollback(fault: Fault) -> Play:
+    """Break it, and then have somebody roll back."""
+
+    async def play(scene: Scene) -> None:
+        scene.work()
+        await scene.come_alive()
+        await scene.start(ENDLESS)
+        await scene.until_checked()
+        async with fault.broken(scene):
+            await asyncio.sleep(fault.away_s)
+            await scene.handle.signal("rollback", "complaints")
+
+    return play
+
+
 FORWARD = {
     "open_rollout": let_be,
     "ramp": let_be,
@@ -181,7 +196,10 @@ def _faults() -> list[Cell]:
         cell
         for fault in FAULTS
         for cell in _twice(
-            fault.name, mid_bake(fault), mid_rollback=mid_rollback(fault), needs=fault.needs
+            fault.name,
+            mid_bake(fault),
+            mid_rollback=before_rollback(fault) if fault.lasts else mid_rollback(fault),
+            needs=fault.needs,
         )
     ]
 

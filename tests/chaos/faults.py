@@ -29,6 +29,7 @@ class Fault:
     Attributes:
         away_s: How long it is broken.
         moment: Of the rollback's first commit, at which it breaks.
+        lasts: It is never mended, and the rollback has to do with it from its beginning.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Fault:
     needs: frozenset[Need] = frozenset()
     away_s: float = 2.0
     moment: str = "before"
+    lasts: bool = False
 
 
 @asynccontextmanager
@@ -178,6 +180,7 @@ FAULTS = (
         Fault(
             name=f"worker's clock {hours:+d} h",
             broken=clock(hours),
+            lasts=True,
             needs=frozenset({Need.CLOCK}),
         )
         for hours in (1, -1)

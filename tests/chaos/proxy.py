@@ -34,6 +34,7 @@ class Proxy:
         self._target = target
         self._server: asyncio.Server | None = None
         self._outage: Outage | None = None
+        self._over = asyncio.Event()
         self._open: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._lost: set[asyncio.StreamWriter] = set()
@@ -46,10 +47,9 @@ class Proxy:
 
     async def __aexit__(self, *_: object) -> None:
         await self._close()
+        self._over.set()
         self._drop(reset=True)
-        for task in [*self._open]:
-            task.cancel()
-        await asyncio.gather(*self._open, return_exceptions=True)
+        await asyncio.gather(*self._open)
 
     async def fail(self, outage: Outage) -> None:
         """Be broken in this way from now on."""
@@ -85,10 +85,13 @@ class Proxy:
         task = asyncio.current_task()
         assert task
         self._open.add(task)
+        self._writers.add(writer)
         try:
-            await self._serve((reader, writer))
+            with suppress(OSError):
+                await self._serve((reader, writer))
         finally:
             self._open.discard(task)
+            self._writers.discard(writer)
             writer.transport.abort()
 
     async def _serve(self, near: Stream) -> None:
@@ -99,14 +102,13 @@ class Proxy:
         if self._outage is Outage.BLACK_HOLE:
             await self._swallow(near[0])
             return
-        with suppress(OSError):
-            far = await self._reach()
-            self._writers |= {near[1], far[1]}
-            try:
-                await asyncio.gather(self._pass(near[0], far[1]), self._pass(far[0], near[1]))
-            finally:
-                self._writers -= {near[1], far[1]}
-                far[1].transport.abort()
+        far = await self._reach()
+        self._writers.add(far[1])
+        try:
+            await asyncio.gather(self._pass(near[0], far[1]), self._pass(far[0], near[1]))
+        finally:
+            self._writers.discard(far[1])
+            far[1].transport.abort()
 
     async def _reach(self) -> Stream:
         if self._target.startswith("/"):
@@ -120,7 +122,7 @@ class Proxy:
                 writer.write(data)
                 await writer.drain()
         if writer in self._lost:  # its end does not get through either
-            await asyncio.Event().wait()
+            await self._over.wait()
         writer.close()
 
     async def _swallow(self, reader: asyncio.StreamReader) -> None:

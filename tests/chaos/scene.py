@@ -138,13 +138,24 @@ class Scene:
 
     async def closed(self) -> WorkflowExecutionStatus:
         """Wait until the workflow has ended, whatever becomes of its server meanwhile."""
-        async with asyncio.timeout(ALIVE_S):
-            while True:
-                with suppress(RPCError):
-                    found = (await self.handle.describe()).status
-                    if found and found is not WorkflowExecutionStatus.RUNNING:
-                        return found
-                await asyncio.sleep(0.1)
+        try:
+            return await asyncio.wait_for(self._closing(), ALIVE_S)
+        except TimeoutError:
+            raise AssertionError(f"it does not end: {await self._last_line()}") from None
+
+    async def _last_line(self) -> str:
+        for rollout in await self.house.rollouts.list(NAME, TYPE):
+            for line in (await self.house.rollouts.decisions(rollout.id))[-1:]:
+                return f"stage {line.stage}, {line.kind} at {line.at:%H:%M:%S}: {line.reason}"
+        return "it was never opened"
+
+    async def _closing(self) -> WorkflowExecutionStatus:
+        while True:
+            with suppress(RPCError):
+                found = (await self.handle.describe()).status
+                if found and found is not WorkflowExecutionStatus.RUNNING:
+                    return found
+            await asyncio.sleep(0.1)
 
     async def ended(self, ending: RolloutStatus, *, story: Sequence[Kind]) -> None:
         """Raise `AssertionError` unless all is as the ending has it."""

@@ -1,4 +1,4 @@
-"""What rampart runs on, shared by cells that leave it alone, and a cell's own where it is killed."""
+"""What rampart runs on: shared by cells that leave it alone, a cell's own where it is killed."""
 
 import asyncio
 import shutil
@@ -53,14 +53,17 @@ class TemporalServer:
 
     async def start(self) -> None:
         """Start it and return when it answers."""
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
+        self._process = self._started()
         async with asyncio.timeout(START_S):
             while True:
                 with suppress(RuntimeError, RPCError):
                     await self.connect()
                     return
                 await asyncio.sleep(0.1)
+
+    def _started(self) -> "subprocess.Popen[bytes]":
+        with self._log.open("ab") as log:
+            return subprocess.Popen(self._command, stdout=log, stderr=log)
 
     async def connect(self) -> Client:
         return await Client.connect(self.address, data_converter=pydantic_data_converter)

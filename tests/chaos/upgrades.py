@@ -13,9 +13,10 @@ from pathlib import Path
 
 from temporalio.api.enums.v1 import EventType
 
+from domain.plan import RolloutPlan
 from settings import child_environment
 from tests.chaos.processes import WorkerProcess
-from tests.chaos.scene import ALIVE_S, Scene, baking
+from tests.chaos.scene import ALIVE_S, ENDLESS, Scene, baking
 from tests.chaos.victims import ROOT
 from workflows.rollout import RolloutWorkflow
 
@@ -53,7 +54,7 @@ def old_release(folder: Path) -> Path:
     return folder
 
 
-async def begun_by_the_old(scene: Scene) -> WorkerProcess:
+async def begun_by_the_old(scene: Scene, plan: RolloutPlan = LONGER) -> WorkerProcess:
     """Have the old release make its tables and bake the first stage; return its worker.
 
     Then its tables become those of this release, under it, and users come.
@@ -61,7 +62,7 @@ async def begun_by_the_old(scene: Scene) -> WorkerProcess:
     code = old_release(scene.place.folder / "release")
     await _run(scene, "-c", FURNISH, code=code)
     old = scene.work(code=code)
-    await scene.start(LONGER)
+    await scene.start(plan)
     async with asyncio.timeout(ALIVE_S):
         while (await scene.handle.query(RolloutWorkflow.progress)).checks < 1:
             await asyncio.sleep(0.1)
@@ -69,9 +70,9 @@ async def begun_by_the_old(scene: Scene) -> WorkerProcess:
     return old
 
 
-async def taken_over(scene: Scene) -> None:
+async def taken_over(scene: Scene, plan: RolloutPlan = LONGER) -> None:
     """The old worker is stopped, the new one promotes."""
-    old = await begun_by_the_old(scene)
+    old = await begun_by_the_old(scene, plan)
     old.terminate()
     await old.died()
     scene.work()
@@ -80,32 +81,37 @@ async def taken_over(scene: Scene) -> None:
 
 async def taken_back(scene: Scene) -> None:
     """The old worker is stopped, the new one rolls back."""
-    await taken_over(scene)
+    await taken_over(scene, ENDLESS)
     await scene.handle.signal("rollback", "complaints")
 
 
 async def both_at_once(scene: Scene) -> None:
     """Old and new work side by side, and it is promoted."""
-    old = await begun_by_the_old(scene)
-    new = scene.work()
-    await scene.come_alive()
+    await _side_by_side(scene)
     await scene.closed()
-    await _both_worked(scene, old, new)
 
 
 async def both_roll_back(scene: Scene) -> None:
     """Old and new work side by side, and it is rolled back."""
-    old = await begun_by_the_old(scene)
-    new = scene.work()
-    await scene.come_alive()
-    await _more_checks(scene, 12)
+    await _side_by_side(scene, ENDLESS)
     await scene.handle.signal("rollback", "complaints")
     await scene.closed()
+
+
+async def _side_by_side(scene: Scene, plan: RolloutPlan = LONGER) -> None:
+    """Have both releases look after it in turn, with both alive from then on.
+
+    A workflow stays with the worker that has it: so the old one is killed, and comes back.
+    """
+    old = await begun_by_the_old(scene, plan)
+    new = scene.work()
+    await scene.come_alive()
+    old.kill()
+    scene.work(code=scene.place.folder / "release")
+    (rollout,) = await scene.house.rollouts.list()
+    checked = len(await scene.house.rollouts.decisions(rollout.id))
+    await scene.until(lambda _, lines: len(lines) > checked + 1)
     await _both_worked(scene, old, new)
-
-
-async def _more_checks(scene: Scene, wanted: int) -> None:
-    await scene.until(lambda _, lines: len(lines) >= wanted)
 
 
 async def _both_worked(scene: Scene, *workers: WorkerProcess) -> None:

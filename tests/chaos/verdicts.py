@@ -76,9 +76,7 @@ async def events_are_right(
     assert counted, "nobody was ever heard"
 
 
-async def serving_is_right(
-    people: People, gateway: GatewayProcess, ending: RolloutStatus
-) -> None:
+async def serving_is_right(people: People, gateway: GatewayProcess, ending: RolloutStatus) -> None:
     """Processes that serve have come to the right version: this one, and the gateway."""
     wanted, flag = SERVED[ending], f"{NAME}.{TYPE}"
     served: dict[str, int] = {}

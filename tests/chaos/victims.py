@@ -92,7 +92,7 @@ class GatewayProcess:
     async def start(self) -> None:
         """Start it and return when it answers."""
         self._process = self._started()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while not await self._answers():
                 assert self._process.poll() is None, self._log.read_text()
                 await asyncio.sleep(0.05)
