@@ -84,9 +84,13 @@ async def redis_flushed(scene: Scene) -> AsyncIterator[None]:
 async def all_killed(scene: Scene) -> AsyncIterator[None]:
     for worker in scene.workers:
         worker.kill()
-    async with redis_killed(scene), gateway_killed(scene), temporal_killed(scene):
-        async with postgres_killed(scene):
-            yield
+    async with (
+        gateway_killed(scene),
+        temporal_killed(scene),
+        redis_killed(scene),
+        postgres_killed(scene),
+    ):
+        yield
     scene.work()
 
 

@@ -1,7 +1,7 @@
 """The matrix: whatever is killed, cut or filled, and whenever, each rollout ends as it should.
 
-`python -m tests.chaos.matrix [--json] [--only PATTERN] [--jobs N] [--keep]`; exit code 1 if a cell is
-red. A cell that cannot be set up is red too.
+`python -m tests.chaos.matrix [--json] [--only PATTERN] [--jobs N] [--keep]`; exit code 1 if a cell
+is red. A cell that cannot be set up is red too.
 """
 
 import argparse

@@ -33,8 +33,8 @@ async def test_a_rollout_begun_by_the_release_before_goes_on_under_this_one(
 ) -> None:
     folder = tmp_path / f"upgrade_{ending}"
     folder.mkdir()
-    async with Place(shared, folder, needs=frozenset({Need.EMPTY_DATABASE})) as place:
-        async with Scene(place) as scene:
-            await play(scene)
+    needs = frozenset({Need.EMPTY_DATABASE})
+    async with Place(shared, folder, needs=needs) as place, Scene(place) as scene:
+        await play(scene)
 
-            await scene.ended(ending, story=story)
+        await scene.ended(ending, story=story)

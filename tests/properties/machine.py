@@ -1,0 +1,340 @@
+"""Any sequence of what people, the clock, users and crashes may do to a rollout.
+
+The real managers decide and write; the workflow's own state and gates say what comes next. What
+stands here instead of the workflow is its loop alone: the order in which it calls them.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from activities.rollouts import Opened
+from domain import PromptVariant
+from domain.errors import Conflict, DomainError, Fenced
+from domain.guardrail import Guardrail, GuardrailKind
+from domain.judge import Action
+from domain.plan import RolloutPlan, RolloutRequest, Stage
+from domain.record import Rollout
+from tests.properties.town import (
+    LIVE,
+    NUMBERS,
+    PROMOTED,
+    ROLLED_BACK,
+    TYPE,
+    Facts,
+    Home,
+    database,
+    run,
+)
+from workflows.commands import Command, Verb
+from workflows.gates import refusal
+from workflows.state import Phase, State
+
+Answer = TypeVar("Answer")
+MINUTE = timedelta(minutes=1)
+PLAN = RolloutPlan(
+    stages=(
+        Stage(percent=10, bake=MINUTE),
+        Stage(percent=50, bake=MINUTE, approval=True),
+        Stage(percent=100),
+    ),
+    guardrails=(Guardrail(kind=GuardrailKind.THRESHOLD, min_events=10),),
+    check_min=MINUTE / 2,
+    check_max=MINUTE,
+    final_bake=MINUTE,
+)
+SHORT = PLAN.model_copy(update={"stages": PLAN.stages[1:], "holdback": 0.0})
+CRASHES = st.sampled_from(["", "", "before its commit", "after its commit"])
+HEALTH = st.sampled_from(["good", "good", "good", "bad", "nobody"])
+
+
+class Crash(Exception):
+    """The worker dies."""
+
+
+class RolloutMachine(RuleBasedStateMachine):
+    """One prompt, and whatever happens to it."""
+
+    played = 0  # sequences, in this process
+    steps = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.home = Home(database())
+        self.now = datetime(2026, 11, 1, tzinfo=UTC)
+        self.keys = 0
+        self.state: State | None = None  # of the workflow, while there is one
+        self.latest: Rollout | None = None
+        self.before: Facts | None = None  # before the latest rollout
+        self.untouched = False  # since it ended
+        self.facts: Facts | None = None
+
+    def teardown(self) -> None:
+        type(self).played += 1
+
+    @initialize()
+    def move_in(self) -> None:
+        run(self.home.settle())
+        self.facts = run(self.home.look())
+
+    @rule(candidate=st.sampled_from(NUMBERS), plan=st.sampled_from([PLAN, SHORT]), crash=CRASHES)
+    def open(self, candidate: str, plan: RolloutPlan, crash: str) -> None:
+        before = self._facts
+        self.keys += 1
+        request = RolloutRequest(
+            name=self.home.name, prompt_type=TYPE, candidate=candidate, plan=plan
+        )
+        try:
+            opened = self._act(
+                lambda: self.home.rollouts.open(request, key=f"{self.home.name}/{self.keys}"),
+                crash=crash,
+            )
+        except Conflict:
+            assert run(self.home.look()) == before, "a refused opening changed something"
+            return
+        assert LIVE not in before.rollouts.values(), "a second rollout was opened"
+        self.state, self.latest, self.before = State(), opened, before
+        self.state.open(Opened(rollout=opened))
+        self.untouched = False
+
+    @precondition(lambda self: self.state is not None)
+    @rule(health=HEALTH, crash=CRASHES, minutes=st.sampled_from([1, 2]))
+    def go_on(self, health: str, crash: str, minutes: int) -> None:
+        """What the workflow does after its wait: note, check, and perhaps the next stage."""
+        state = self._state
+        self.now += minutes * MINUTE
+        try:
+            if state.stage == 0:
+                self._enter(1, crash=crash)
+            else:
+                self._bake(health, crash=crash)
+        except DomainError as error:  # as the workflow: a refused step rolls back
+            self._roll_back(Command(reason=str(error)), crash=crash)
+
+    @precondition(lambda self: self.state is not None)
+    @rule(verb=st.sampled_from(list(Verb)), crash=CRASHES)
+    def command(self, verb: Verb, crash: str) -> None:
+        """What a person says, and the gate lets through."""
+        state = self._state
+        command = Command(by="ana", reason="as it should be")
+        if refusal(state, verb, now=self.now):
+            before = state.model_copy(deep=True)
+            state.refuse(verb, "no", by="ana")
+            kept = {"refused": before.refused, "notes": before.notes}
+            assert state.model_copy(update=kept) == before, "a refused command changed something"
+            return
+        state.take(verb, command, now=self.now)
+        if verb is Verb.ROLLBACK:
+            self._roll_back(command, crash=crash)
+
+    @precondition(lambda self: self.latest is not None)
+    @rule(crash=CRASHES)
+    def roll_back_directly(self, crash: str) -> None:
+        """Behind the workflow's back, live or long ended."""
+        before = self._facts
+        try:
+            self._restore(Command(by="ana", reason="at once"), crash=crash)
+        except Conflict:
+            assert not self.untouched, "the latest rollout could not be rolled back"
+            assert before.rollouts[self._latest.id] == PROMOTED, "a live one could not be"
+            assert run(self.home.look()) == before, "a refused rollback changed something"
+
+    @precondition(lambda self: self.state is not None)
+    @rule(behind=st.integers(1, 3))
+    def stale_writer(self, behind: int) -> None:
+        """A worker that was away for some epochs comes back with its order."""
+        before, state = self._facts, self._state
+        if before.rollouts[state.id] != LIVE or state.stage >= len(state.plan.stages):
+            return
+        order = state.ramp_order(state.stage + 1)
+        try:
+            run(
+                self.home.rollouts.ramp(
+                    order.rollout_id, stage=order.stage, epoch=before.epoch - behind
+                )
+            )
+            raise AssertionError("a stale writer was let in")
+        except Fenced:
+            assert run(self.home.look()) == before, "a fenced writer changed something"
+
+    @rule(number=st.sampled_from(NUMBERS))
+    def take_over_by_hand(self, number: str) -> None:
+        self._by_hand(lambda: self.home.take_over(number))
+
+    @rule()
+    def experiment(self) -> None:
+        variants = [PromptVariant(number, 1) for number in NUMBERS[:2]]
+        self._by_hand(
+            lambda: self.home.experiments.create_experiment(self.home.name, TYPE, variants)
+        )
+
+    @rule()
+    def stop_experiments(self) -> None:
+        async def stop() -> None:
+            for found in await self.home.experiments.list_experiments(self.home.name, TYPE):
+                if found.status in ("running", "paused"):
+                    await self.home.experiments.update_experiment_status(
+                        found.experiment_id, "stopped"
+                    )
+
+        self._by_hand(stop)
+
+    @invariant()
+    def all_is_legal(self) -> None:
+        """What must be true after every step."""
+        if self.facts is None:
+            return
+        type(self).steps += 1
+        past, now = self.facts, run(self.home.look())
+        self.facts = now
+        assert len(now.holders) == 1, f"{now.holders} are in production"
+        in_production = [each for each, status in now.statuses.items() if status == "production"]
+        assert in_production == [*now.holders], f"{in_production} say so, {now.holders} are"
+        assert now.epoch >= past.epoch, "the epoch fell"
+        served_as_before = (now.served, now.routed) == (past.served, past.routed)
+        assert served_as_before or now.epoch > past.epoch, "serving changed within an epoch"
+        assert list(now.rollouts.values()).count(LIVE) <= 1, "two rollouts are live"
+        for key, status in past.rollouts.items():
+            legal = {status} | {LIVE: {PROMOTED, ROLLED_BACK}, PROMOTED: {ROLLED_BACK}}.get(
+                status, set()
+            )
+            assert now.rollouts[key] in legal, f"a rollout went {status} → {now.rollouts[key]}"
+        self._treated_stay(past, now)
+
+    def _treated_stay(self, past: Facts, now: Facts) -> None:
+        if self.latest is None or self.before is None:
+            return
+        candidate, status = self.latest.candidate, now.rollouts[self.latest.id]
+        if status == LIVE and past.rollouts.get(self.latest.id) == LIVE:
+            assert past.treated(candidate) <= now.treated(candidate), "a treated user flipped"
+        if status == ROLLED_BACK and self.untouched:
+            assert now.restorable == self.before.restorable, "not as before the rollout"
+
+    def _bake(self, health: str, *, crash: str) -> None:
+        state = self._state
+        self._write_notes(crash=crash)
+        state.checks += 1
+        if health != "nobody":
+            failing = state._opened.candidate if health == "bad" else ""  # noqa: SLF001
+            arms = (self._latest.baseline, self._latest.candidate)
+            run(self.home.come(arms, failing=failing))
+        baked = state.elapsed(self.now)
+        state.verdict = self._act(
+            lambda: self.home.rollouts.check(state.id, number=state.checks, baked=baked),
+            crash=crash,
+        )
+        if state.verdict.action is Action.ROLL_BACK:
+            state.harmed()
+            self._roll_back(state.rollback or Command(), crash=crash)
+        elif state.may_go_on(self.now):
+            if state.final:
+                self._act(lambda: self.home.rollouts.complete(state.id), crash=crash)
+                self._over(Phase.PROMOTED)
+            else:
+                self._enter(state.stage + 1, crash=crash)
+
+    def _enter(self, stage: int, *, crash: str) -> None:
+        state, rollouts = self._state, self.home.rollouts
+        if stage <= len(state.plan.stages):
+            order = state.ramp_order(stage)
+            epoch = self._act(
+                lambda: rollouts.ramp(order.rollout_id, stage=stage, epoch=order.epoch),
+                crash=crash,
+            )
+        else:
+            epoch = self._act(lambda: rollouts.promote(state.id, epoch=state.epoch), crash=crash)
+        assert epoch > state.epoch, "a step did not raise the epoch"
+        state.enter(stage, epoch=epoch, now=self.now)
+
+    def _write_notes(self, *, crash: str) -> None:
+        state = self._state
+        while state.notes.lines:
+            note = state.notes.first(state.id)
+            fields = {"kind": note.kind, "by": note.by, "reason": note.reason}
+            self._act(
+                lambda: self.home.rollouts.note(note.rollout_id, key=note.key, **fields),
+                crash=crash,
+            )
+            state.notes.strike()
+
+    def _roll_back(self, command: Command, *, crash: str) -> None:
+        """As the workflow does: restore, read back, write the notes."""
+        self._state.ending = Phase.ROLLING_BACK
+        self._restore(command, crash=crash)
+        missing = run(self.home.rollouts.differences(self._state.id))
+        assert not missing, f"a rollback reads back incomplete: {missing}"
+        self._write_notes(crash=crash)
+        self._over(Phase.ROLLED_BACK)
+
+    def _restore(self, command: Command, *, crash: str) -> None:
+        rollout, was = self._latest, run(self.home.look()).rollouts[self._latest.id]
+        self._act(
+            lambda: self.home.rollouts.roll_back(rollout.id, reason=command.reason, by=command.by),
+            crash=crash,
+        )
+        if was != ROLLED_BACK:
+            self.untouched = True
+
+    def _over(self, phase: Phase) -> None:
+        self._state.ending = phase
+        for verb in Verb:
+            assert refusal(self._state, verb, now=self.now), f"{verb} is let through after the end"
+        if phase is Phase.PROMOTED:
+            self.untouched = True
+        self.state = None
+
+    def _by_hand(self, change: Callable[[], Awaitable[object]]) -> None:
+        """Refused while a rollout is live, which then finds all as it was."""
+        before = self._facts
+        live = LIVE in before.rollouts.values()
+        try:
+            run(_awaited(change))
+        except Conflict:
+            assert run(self.home.look()) == before, "a refused change changed something"
+            return
+        if live:
+            assert run(self.home.look()) == before, "somebody got between a rollout and its prompt"
+        else:
+            self.untouched = False
+
+    def _act(self, act: Callable[[], Awaitable[Answer]], *, crash: str) -> Answer:
+        """Do it as an activity is done: at least once, a crash in between or not."""
+        if crash == "before its commit":
+            run(self._die(act))
+        answer = run(_awaited(act))
+        if crash == "after its commit":
+            before = run(self.home.look())
+            assert run(_awaited(act)) == answer, "a repeated step answered otherwise"
+            assert run(self.home.look()) == before, "a repeated step changed something"
+        return answer
+
+    async def _die(self, act: Callable[[], Awaitable[object]]) -> None:
+        try:
+            async with self.home.database.transaction():
+                await act()
+                raise Crash
+        except Crash:
+            pass
+
+    @property
+    def _facts(self) -> Facts:
+        """What is true before the step, of which nothing is written yet."""
+        assert self.facts is not None
+        return self.facts
+
+    @property
+    def _state(self) -> State:
+        assert self.state is not None
+        return self.state
+
+    @property
+    def _latest(self) -> Rollout:
+        assert self.latest is not None
+        return self.latest
+
+
+async def _awaited(act: Callable[[], Awaitable[Answer]]) -> Answer:
+    return await act()
