@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, event
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy import event
 from sqlalchemy.exc import (
     DBAPIError,
     InterfaceError,
@@ -25,13 +24,19 @@ from sqlalchemy.pool import NullPool
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain import schema
-from domain.errors import InvalidValue, Unavailable
+from domain.drivers import (
+    ANSWER_S,
+    async_url,
+    begin_sqlite,
+    ignore_references,
+    tune_postgres,
+    tune_sqlite,
+)
+from domain.errors import Unavailable
 from settings import Settings
 
 # Not the statement's fault: no server, no disk, a lock or a connection that took too long.
 LOST = (OperationalError, InterfaceError, InternalError, PoolTimeout)
-DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
-BUSY_TIMEOUT_MS = 20_000  # how long a writer waits for SQLite's lock before it is `Unavailable`
 CHANGED = "changed prompts"
 READING: dict[str, dict[str, Any]] = {
     "sqlite": {"reading": True},
@@ -60,7 +65,7 @@ class Database:
         Raises:
             InvalidValue: Another kind of database, or not a URL at all.
         """
-        self.url = _async_url(url)
+        self.url = async_url(url)
         self._announce: Announce | None = None
         self._engines: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncEngine]
         self._engines = WeakKeyDictionary()
@@ -138,7 +143,7 @@ class Database:
         """
         engine = self._open(poolclass=NullPool)
         if engine.dialect.name == "sqlite":
-            event.listen(engine.sync_engine, "connect", _ignore_references)
+            event.listen(engine.sync_engine, "connect", ignore_references)
         try:
             async with _bare(engine, reading=reading) as connection:
                 yield connection
@@ -170,6 +175,9 @@ class Database:
                     yield session
                 finally:
                     self._current.reset(token)
+        except TimeoutError as error:  # a connection that is dead, as all others then may be
+            await engine.dispose(close=False)
+            raise self._unavailable(error) from error
         except LOST as error:
             raise self._unavailable(error) from error
         except DBAPIError as error:  # asyncpg does not class every lost connection
@@ -186,6 +194,8 @@ class Database:
         """Begin now, so that only a failure to connect is told as one."""
         try:
             await session.connection(execution_options=options)
+        except TimeoutError:
+            raise
         except (OSError, DBAPIError) as error:
             raise self._unavailable(error) from error
 
@@ -213,10 +223,16 @@ class Database:
                 except OSError as error:
                     raise self._unavailable(error) from error
             engine = create_async_engine(self.url, **options)
-            event.listen(engine.sync_engine, "connect", _tune_sqlite)
-            event.listen(engine.sync_engine, "begin", _begin_sqlite)
+            event.listen(engine.sync_engine, "connect", tune_sqlite)
+            event.listen(engine.sync_engine, "begin", begin_sqlite)
             return engine
-        return create_async_engine(self.url, **{"pool_pre_ping": True} | options)
+        patient = "poolclass" in options  # whoever changes tables may take long
+        limits = {} if patient else {"command_timeout": ANSWER_S, "timeout": ANSWER_S}
+        engine = create_async_engine(
+            self.url, **{"pool_pre_ping": True, "connect_args": limits} | options
+        )
+        event.listen(engine.sync_engine, "connect", tune_postgres)
+        return engine
 
     async def _check(self, engine: AsyncEngine) -> None:
         """Make the tables of an empty database; refuse those of another release."""
@@ -231,7 +247,8 @@ class Database:
         schema.refuse_other(revision, where=self.name)
 
     def _unavailable(self, error: Exception) -> Unavailable:
-        cause = str(getattr(error, "orig", None) or error).splitlines()[0]
+        said = str(getattr(error, "orig", None) or error) or f"no answer in {ANSWER_S:g} s"
+        cause = said.splitlines()[0]
         return Unavailable(f"database {self.name} is unavailable: {cause}")
 
 
@@ -249,17 +266,6 @@ def default_database() -> Database:
     return _defaults.setdefault(url, Database(url))
 
 
-def _async_url(url: str) -> URL:
-    try:
-        parsed = make_url(url)
-        driver = DRIVERS[parsed.get_backend_name()]
-    except (SQLAlchemyError, KeyError) as error:
-        allowed = "sqlite:///path or postgresql://user@host/name"
-        shown = url.partition("://")[0] + "://…" if "://" in url else repr(url)
-        raise InvalidValue(f"database URL {shown} is not supported: give {allowed}") from error
-    return parsed.set(drivername=driver)
-
-
 @asynccontextmanager
 async def _bare(engine: AsyncEngine, *, reading: bool) -> AsyncIterator[AsyncConnection]:
     """Open a transaction without a session."""
@@ -268,27 +274,3 @@ async def _bare(engine: AsyncEngine, *, reading: bool) -> AsyncIterator[AsyncCon
             await connection.execution_options(**READING[engine.dialect.name])
         async with connection.begin():
             yield connection
-
-
-def _tune_sqlite(connection: Any, _record: object) -> None:
-    """Let readers and the writer work side by side, durably; leave transactions to us."""
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in (
-        f"busy_timeout = {BUSY_TIMEOUT_MS}",
-        "journal_mode = WAL",
-        "synchronous = FULL",
-        "foreign_keys = ON",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _ignore_references(connection: Any, _record: object) -> None:
-    connection.execute("PRAGMA foreign_keys = OFF").close()
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    """Take SQLite's write lock at once: a later upgrade would lose updates or deadlock."""
-    reading = connection.get_execution_options().get("reading", False)
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

@@ -214,3 +214,4 @@ CELLS = (
         needs=frozenset({Need.EMPTY_DATABASE}),
     ),
 )
+KILLED = {cell.activity for cell in CELLS if cell.activity}

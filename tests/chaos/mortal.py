@@ -53,7 +53,7 @@ def _halt(marker: Path) -> None:
 
 
 def main(name: str = "", moment: str = "", deed: str = "", marker: str = "") -> None:
-    worker.Drain = functools.partial(Drain, idle=IDLE)  # type: ignore[misc, assignment]
+    vars(worker)["Drain"] = functools.partial(Drain, idle=IDLE)
     if name:
         strike(name, moment, deed=deed, marker=Path(marker))
     worker.main()

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
+from pydantic import JsonValue
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.service import RPCError
 
@@ -106,10 +107,15 @@ class Scene:
 
     async def start(self, plan: RolloutPlan = QUICK) -> Handle:
         """Start the rollout."""
-        given = {"name": NAME, "prompt_type": TYPE, "candidate": NEW}
+        given: JsonValue = {
+            "name": NAME,
+            "prompt_type": TYPE,
+            "candidate": NEW,
+            "plan": plan.model_dump(mode="json"),
+        }
         self._handle = await self.place.client.start_workflow(
             RolloutWorkflow.run,
-            given | {"plan": plan.model_dump(mode="json")},  # type: ignore[arg-type]
+            given,
             id=f"rollout/{self.place.queue}",
             task_queue=self.place.queue,
         )
@@ -180,7 +186,9 @@ class Scene:
             outcome = await self.handle.result()
         except WorkflowFailureError as error:
             raise AssertionError(f"the workflow is {status.name}: {error.cause}") from error
-        assert outcome.outcome == ending, f"the workflow says {outcome.outcome}: {outcome.reason}"
+        assert outcome.outcome.value == ending.value, (
+            f"the workflow says {outcome.outcome}: {outcome.reason}"
+        )
 
     def _end_workers(self) -> None:
         for worker in self.workers:

@@ -47,6 +47,7 @@ PLAN = RolloutPlan(
     final_bake=MINUTE,
 )
 SHORT = PLAN.model_copy(update={"stages": PLAN.stages[1:], "holdback": 0.0})
+AT_ONCE = PLAN.model_copy(update={"stages": PLAN.stages[2:]})
 CRASHES = st.sampled_from(["", "", "before its commit", "after its commit"])
 HEALTH = st.sampled_from(["good", "good", "good", "bad", "nobody"])
 
@@ -75,12 +76,19 @@ class RolloutMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         type(self).played += 1
 
-    @initialize()
-    def move_in(self) -> None:
+    @initialize(plan=st.sampled_from([PLAN, SHORT, AT_ONCE]), opens=st.booleans())
+    def move_in(self, plan: RolloutPlan, opens: bool) -> None:
         run(self.home.settle())
         self.facts = run(self.home.look())
+        if opens:
+            self.open(candidate=NUMBERS[1], plan=plan, crash="")
+            self.facts = run(self.home.look())
 
-    @rule(candidate=st.sampled_from(NUMBERS), plan=st.sampled_from([PLAN, SHORT]), crash=CRASHES)
+    @rule(
+        candidate=st.sampled_from(NUMBERS),
+        plan=st.sampled_from([PLAN, SHORT, AT_ONCE]),
+        crash=CRASHES,
+    )
     def open(self, candidate: str, plan: RolloutPlan, crash: str) -> None:
         before = self._facts
         self.keys += 1
@@ -113,6 +121,16 @@ class RolloutMachine(RuleBasedStateMachine):
                 self._bake(health, crash=crash)
         except DomainError as error:  # as the workflow: a refused step rolls back
             self._roll_back(Command(reason=str(error)), crash=crash)
+
+    @precondition(lambda self: self.state is not None)
+    @rule(steps=st.integers(2, 5), crash=CRASHES)
+    def go_far(self, steps: int, crash: str) -> None:
+        """All goes well for a while: chance alone would hardly ever come to a promotion."""
+        for _ in range(steps):
+            if self.state is not None:
+                if not refusal(self.state, Verb.APPROVE, now=self.now):
+                    self.state.take(Verb.APPROVE, Command(by="ana"), now=self.now)
+                self.go_on(health="good", crash=crash, minutes=2)
 
     @precondition(lambda self: self.state is not None)
     @rule(verb=st.sampled_from(list(Verb)), crash=CRASHES)
@@ -218,7 +236,7 @@ class RolloutMachine(RuleBasedStateMachine):
         self._write_notes(crash=crash)
         state.checks += 1
         if health != "nobody":
-            failing = state._opened.candidate if health == "bad" else ""  # noqa: SLF001
+            failing = state._opened.candidate if health == "bad" else ""
             arms = (self._latest.baseline, self._latest.candidate)
             run(self.home.come(arms, failing=failing))
         baked = state.elapsed(self.now)
@@ -250,15 +268,15 @@ class RolloutMachine(RuleBasedStateMachine):
         state.enter(stage, epoch=epoch, now=self.now)
 
     def _write_notes(self, *, crash: str) -> None:
-        state = self._state
-        while state.notes.lines:
-            note = state.notes.first(state.id)
-            fields = {"kind": note.kind, "by": note.by, "reason": note.reason}
-            self._act(
-                lambda: self.home.rollouts.note(note.rollout_id, key=note.key, **fields),
-                crash=crash,
-            )
-            state.notes.strike()
+        while self._state.notes.lines:
+            self._act(self._write_note, crash=crash)
+            self._state.notes.strike()
+
+    async def _write_note(self) -> None:
+        note = self._state.notes.first(self._state.id)
+        await self.home.rollouts.note(
+            note.rollout_id, key=note.key, kind=note.kind, by=note.by, reason=note.reason
+        )
 
     def _roll_back(self, command: Command, *, crash: str) -> None:
         """As the workflow does: restore, read back, write the notes."""

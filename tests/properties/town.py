@@ -118,7 +118,7 @@ def _runner() -> "asyncio.Runner":
 
 @cache
 def database() -> Database:
-    aiosqlite.Connection._execute = _at_once  # type: ignore[method-assign]
+    aiosqlite.Connection._execute = _at_once  # type: ignore[method-assign, assignment]
     return Database("sqlite:///:memory:?check_same_thread=false")
 
 

@@ -5,11 +5,14 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
 from sqlmodel import select
 
 from domain.database import Database
 from domain.errors import InvalidValue, Unavailable
 from domain.tables import RoutingRow
+from tests.chaos.proxy import Outage, Proxy
 
 THEN = datetime(2026, 1, 2, 4, 4, 5, tzinfo=timezone(timedelta(hours=1)))
 
@@ -112,3 +115,30 @@ async def test_a_path_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None
 def test_an_unsupported_url_says_what_is_supported(url: str) -> None:
     with pytest.raises(InvalidValue, match="sqlite:///path or postgresql://"):
         Database(url)
+
+
+async def test_whoever_vanishes_in_mid_transaction_gives_its_locks_back(postgres: str) -> None:
+    database = Database(postgres)
+
+    for read in (database.transaction, database.reading):
+        async with read() as session:
+            said = await session.exec(text("SHOW idle_in_transaction_session_timeout"))  # type: ignore[call-overload]
+            assert said.scalar_one() == "15s"
+    await database.dispose()
+
+
+async def test_a_database_that_does_not_answer_is_unavailable_and_left_alone(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("domain.database.ANSWER_S", 0.5)
+    async with Proxy(f"{make_url(postgres).query['host']}/.s.PGSQL.5432") as network:
+        database = Database(f"postgresql://postgres@127.0.0.1:{network.port}/postgres")
+        await database.probe()
+
+        await network.fail(Outage.BLACK_HOLE)
+        with pytest.raises(Unavailable, match="no answer in"):
+            await database.probe()
+        await network.heal()
+
+        await database.probe()
+        await database.dispose()
