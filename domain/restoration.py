@@ -110,7 +110,7 @@ async def _return_tag(session: AsyncSession, row: RolloutRow, *, by: str, reason
 
 
 async def _moved_on(session: AsyncSession, row: RolloutRow) -> bool:
-    """Say whether somebody has moved production, or opened a rollout, since this one ended."""
+    """Say whether production was moved, or a rollout or experiment begun, since this one ended."""
     later = select(RolloutRow.id).where(
         RolloutRow.name == row.name,
         RolloutRow.prompt_type == row.prompt_type,
@@ -122,9 +122,17 @@ async def _moved_on(session: AsyncSession, row: RolloutRow) -> bool:
         TagMoveRow.tag == PRODUCTION_TAG,
         col(TagMoveRow.at) > row.concluded_at,
     )
+    experiments = select(ExperimentRow.id).where(
+        ExperimentRow.name == row.name,
+        ExperimentRow.prompt_type == row.prompt_type,
+        col(ExperimentRow.start_date) > row.concluded_at,
+    )
     if (await session.exec(later)).first():
         return True
-    return row.concluded_at is not None and bool((await session.exec(moves)).first())
+    if row.concluded_at is None:
+        return False
+    since = [(await session.exec(query)).first() for query in (moves, experiments)]
+    return any(since)
 
 
 async def _refuse_if_moved_on(session: AsyncSession, row: RolloutRow) -> None:

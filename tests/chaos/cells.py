@@ -12,7 +12,7 @@ from domain.record import Kind, RolloutStatus
 from tests.chaos import upgrades
 from tests.chaos.faults import FAULTS, Fault
 from tests.chaos.place import Need
-from tests.chaos.scene import ENDLESS, PROMOTED, QUICK, ROLLED_BACK, SLOW, Scene
+from tests.chaos.scene import AT_ONCE, ENDLESS, PROMOTED, QUICK, ROLLED_BACK, SLOW, Scene
 
 Play = Callable[[Scene], Awaitable[None]]
 COLUMNS = ("before commit", "after commit", "mid-bake", "mid-rollback")
@@ -109,7 +109,7 @@ def mid_rollback(fault: Fault) -> Play:
     """Break it while the rollback is at its first commit."""
 
     async def play(scene: Scene) -> None:
-        strike = scene.strike("roll_back", fault.moment, deed="halt")
+        strike = scene.strike("return_traffic", fault.moment, deed="halt")
         scene.work(strike)
         await scene.come_alive()
         await by_signal(scene)
@@ -144,7 +144,13 @@ FORWARD = {
     "promote": let_be,
     "complete": let_be,
 }
-BACK = ("roll_back", "read_back")
+BACK = ("return_traffic", "restore", "prove")
+OLD_BACK = {  # what is in the journal depends on who wrote it
+    ("roll_back", "before"): ROLLED_BACK,
+    ("roll_back", "after"): AT_ONCE,
+    ("read_back", "before"): AT_ONCE,
+    ("read_back", "after"): AT_ONCE,
+}
 WAYS = {"guardrail": by_guardrail, "signal": by_signal, "cancel": by_cancel}
 MOMENTS = {"before": "before commit", "after": "after commit"}
 
@@ -175,7 +181,19 @@ def _kills() -> list[Cell]:
         for by, way in WAYS.items()
         for moment, column in MOMENTS.items()
     ]
-    return forward + back
+    old = [
+        Cell(
+            row=f"worker of 0.3 killed at {activity}",
+            column=MOMENTS[moment],
+            play=upgrades.killed_in_the_old(activity, moment),
+            ending=RolloutStatus.ROLLED_BACK,
+            story=story,
+            activity=activity,
+            needs=frozenset({Need.EMPTY_DATABASE}),
+        )
+        for (activity, moment), story in OLD_BACK.items()
+    ]
+    return forward + back + old
 
 
 def _twice(

@@ -73,7 +73,6 @@ class WorkerProcess:
     def __init__(self, log: Path, environment: dict[str, str], *, code: Path = ROOT) -> None:
         self._log = log
         self._environment = child_environment(**environment)
-        self._module = "tests.chaos.mortal" if code == ROOT else "worker"
         self._code = code
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -81,7 +80,7 @@ class WorkerProcess:
         arguments = strike.arguments if strike else []
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", self._module, *arguments],
+                [sys.executable, "-m", "tests.chaos.mortal", *arguments],
                 cwd=self._code,
                 env=self._environment,
                 stdout=log,

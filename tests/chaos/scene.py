@@ -54,7 +54,8 @@ def baking(bake: timedelta) -> RolloutPlan:
 SLOW = baking(timedelta(seconds=4))
 ENDLESS = baking(timedelta(hours=1))
 PROMOTED = (Kind.OPENED, Kind.RAMPED, Kind.RAMPED, Kind.PROMOTED, Kind.COMPLETED)
-ROLLED_BACK = (Kind.OPENED, Kind.RAMPED, Kind.ROLLED_BACK)
+ROLLED_BACK = (Kind.OPENED, Kind.RAMPED, Kind.ROLLING_BACK, Kind.ROLLED_BACK)
+AT_ONCE = (Kind.OPENED, Kind.RAMPED, Kind.ROLLED_BACK)  # as the release before told it
 Handle = WorkflowHandle[RolloutWorkflow, Outcome]
 
 
@@ -94,7 +95,7 @@ class Scene:
         await self._undo.enter_async_context(self.sentry)
 
     def work(self, strike: Strike | None = None, *, code: Path = ROOT) -> WorkerProcess:
-        """Start one more worker."""
+        """Start one more worker; of another release, with the code in that folder."""
         log = self.place.folder / f"worker-{len(self.workers)}.log"
         worker = WorkerProcess(log, self.place.environment, code=code)
         worker.start(strike)

@@ -4,18 +4,22 @@ The old release is its own code, as the commit has it, run by today's interprete
 """
 
 import asyncio
+import shutil
 import subprocess
 import sys
 import tarfile
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
+from signal import SIGKILL
 
 from temporalio.api.enums.v1 import EventType
 
 from domain.plan import RolloutPlan
 from settings import child_environment
-from tests.chaos.processes import WorkerProcess
+from tests.chaos import mortal
+from tests.chaos.processes import Strike, WorkerProcess
 from tests.chaos.scene import ALIVE_S, ENDLESS, Scene, baking
 from tests.chaos.victims import ROOT
 from workflows.rollout import RolloutWorkflow
@@ -51,17 +55,20 @@ def old_release(folder: Path) -> Path:
         archive.extractall(folder, filter="data")
     said = (folder / "pyproject.toml").read_text()
     assert f'version = "{RELEASE}"' in said, f"commit {COMMIT} is not {RELEASE}"
+    shutil.copy(Path(mortal.__file__), folder / "tests/chaos")
     return folder
 
 
-async def begun_by_the_old(scene: Scene, plan: RolloutPlan = LONGER) -> WorkerProcess:
+async def begun_by_the_old(
+    scene: Scene, plan: RolloutPlan = LONGER, *, strike: Strike | None = None
+) -> WorkerProcess:
     """Have the old release make its tables and bake the first stage; return its worker.
 
     Then its tables become those of this release, under it, and users come.
     """
     code = old_release(scene.place.folder / "release")
     await _run(scene, "-c", FURNISH, code=code)
-    old = scene.work(code=code)
+    old = scene.work(strike, code=code)
     await scene.start(plan)
     async with asyncio.timeout(ALIVE_S):
         while (await scene.handle.query(RolloutWorkflow.progress)).checks < 1:
@@ -83,6 +90,22 @@ async def taken_back(scene: Scene) -> None:
     """The old worker is stopped, the new one rolls back."""
     await taken_over(scene, ENDLESS)
     await scene.handle.signal("rollback", "complaints")
+
+
+def killed_in_the_old(activity: str, moment: str) -> Callable[[Scene], Awaitable[None]]:
+    """The old worker is killed in its own rollback, and the new one finishes it."""
+
+    async def play(scene: Scene) -> None:
+        strike = scene.strike(activity, moment, deed="die")
+        old = await begun_by_the_old(scene, ENDLESS, strike=strike)
+        await scene.come_alive()
+        await scene.handle.signal("rollback", "complaints")
+        await strike.done()
+        await old.died()
+        assert old.code == -SIGKILL, f"the worker ended with {old.code}"
+        scene.work()
+
+    return play
 
 
 async def both_at_once(scene: Scene) -> None:

@@ -19,10 +19,12 @@ from domain.judge import Action
 from domain.plan import RolloutPlan, RolloutRequest, Stage
 from domain.record import Rollout
 from tests.properties.town import (
+    HELD,
     LIVE,
     NUMBERS,
     PROMOTED,
     ROLLED_BACK,
+    ROLLING_BACK,
     TYPE,
     Facts,
     Home,
@@ -34,6 +36,12 @@ from workflows.gates import refusal
 from workflows.state import Phase, State
 
 Answer = TypeVar("Answer")
+LEGAL: dict[str, set[str]] = {
+    LIVE: {PROMOTED, ROLLING_BACK, ROLLED_BACK},
+    PROMOTED: {ROLLING_BACK, ROLLED_BACK},
+    ROLLING_BACK: {ROLLED_BACK},
+    ROLLED_BACK: set(),
+}
 MINUTE = timedelta(minutes=1)
 PLAN = RolloutPlan(
     stages=(
@@ -103,7 +111,7 @@ class RolloutMachine(RuleBasedStateMachine):
         except Conflict:
             assert run(self.home.look()) == before, "a refused opening changed something"
             return
-        assert LIVE not in before.rollouts.values(), "a second rollout was opened"
+        assert not before.held, "a second rollout was opened"
         self.state, self.latest, self.before = State(), opened, before
         self.state.open(Opened(rollout=opened))
         self.untouched = False
@@ -160,6 +168,20 @@ class RolloutMachine(RuleBasedStateMachine):
             assert before.rollouts[self._latest.id] == PROMOTED, "a live one could not be"
             assert run(self.home.look()) == before, "a refused rollback changed something"
 
+    @precondition(lambda self: self.latest is not None)
+    @rule(crash=CRASHES)
+    def half_a_rollback(self, crash: str) -> None:
+        """Users are returned, and whoever did it is gone before the rest."""
+        before = self._facts
+        try:
+            self._act(
+                lambda: self.home.rollouts.return_traffic(self._latest.id, reason="at once"),
+                crash=crash,
+            )
+        except Conflict:
+            assert not self.untouched, "the users of the latest rollout could not be returned"
+            assert run(self.home.look()) == before, "a refused rollback changed something"
+
     @precondition(lambda self: self.state is not None)
     @rule(behind=st.integers(1, 3))
     def stale_writer(self, behind: int) -> None:
@@ -214,11 +236,9 @@ class RolloutMachine(RuleBasedStateMachine):
         assert now.epoch >= past.epoch, "the epoch fell"
         served_as_before = (now.served, now.routed) == (past.served, past.routed)
         assert served_as_before or now.epoch > past.epoch, "serving changed within an epoch"
-        assert list(now.rollouts.values()).count(LIVE) <= 1, "two rollouts are live"
+        assert sum(each in HELD for each in now.rollouts.values()) <= 1, "two rollouts are live"
         for key, status in past.rollouts.items():
-            legal = {status} | {LIVE: {PROMOTED, ROLLED_BACK}, PROMOTED: {ROLLED_BACK}}.get(
-                status, set()
-            )
+            legal = {status} | LEGAL[status]
             assert now.rollouts[key] in legal, f"a rollout went {status} → {now.rollouts[key]}"
         self._treated_stay(past, now)
 
@@ -228,6 +248,8 @@ class RolloutMachine(RuleBasedStateMachine):
         candidate, status = self.latest.candidate, now.rollouts[self.latest.id]
         if status == LIVE and past.rollouts.get(self.latest.id) == LIVE:
             assert past.treated(candidate) <= now.treated(candidate), "a treated user flipped"
+        if status == ROLLING_BACK:
+            assert not now.treated(candidate), "users are treated during the rollback"
         if status == ROLLED_BACK and self.untouched:
             assert now.restorable == self.before.restorable, "not as before the rollout"
 
@@ -307,7 +329,7 @@ class RolloutMachine(RuleBasedStateMachine):
     def _by_hand(self, change: Callable[[], Awaitable[object]]) -> None:
         """Refused while a rollout is live, which then finds all as it was."""
         before = self._facts
-        live = LIVE in before.rollouts.values()
+        live = before.held
         try:
             run(_awaited(change))
         except Conflict:

@@ -42,6 +42,11 @@ class Facts:
         """What a rollback has to restore."""
         return self.routed, self.statuses, self.holders, self.served
 
+    @property
+    def held(self) -> bool:
+        """Whether a rollout has the prompt."""
+        return any(status in HELD for status in self.rollouts.values())
+
     def treated(self, version: str) -> frozenset[str]:
         """Return who gets the version."""
         pairs = zip(USERS, self.served, strict=True)
@@ -135,4 +140,6 @@ def end() -> None:
     _runner.cache_clear()
 
 
-LIVE, PROMOTED, ROLLED_BACK = (each.value for each in RolloutStatus)
+LIVE, ROLLING_BACK = RolloutStatus.LIVE.value, RolloutStatus.ROLLING_BACK.value
+PROMOTED, ROLLED_BACK = RolloutStatus.PROMOTED.value, RolloutStatus.ROLLED_BACK.value
+HELD = (LIVE, ROLLING_BACK)  # nobody else may have the prompt
