@@ -1,6 +1,7 @@
 # `make` lists what there is. Nothing is needed but python3, 3.11 or newer.
 
 PYTHON ?= python3# the Python that .venv is made of: make setup PYTHON=python3.13
+MATRIX ?=# of make chaos: make chaos MATRIX="--json", or --only "killed at ramp"
 ARGS ?=# handed on: make test ARGS="-k judge"
 
 VENV := .venv
@@ -47,8 +48,10 @@ types: $(STAMP) ## mypy --strict
 audit: $(STAMP) ## known vulnerabilities of what is locked; where nobody answers: AUDIT=--strict fails
 	@$(RUN) tests.audit $(AUDIT)
 
-chaos: $(STAMP) ## the tests that kill things
+chaos: $(STAMP) ## the tests that kill things, the matrix of faults, ten thousand sequences
 	@$(call marked,chaos)
+	@$(RUN) tests.properties.run
+	@$(RUN) tests.chaos.matrix $(MATRIX)
 
 clients: $(STAMP) ## the official OpenFeature clients against a gateway; needs node 20 and npm
 	@$(call marked,clients)
