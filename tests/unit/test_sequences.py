@@ -30,9 +30,13 @@ async def _nothing(*_: object, **__: object) -> None:
     return None
 
 
+async def _no_difference(*_: object, **__: object) -> list[str]:
+    return []
+
+
 def _forgets_the_tag(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(restoration, "move_tag", _nothing)
-    patch.setattr(restoration, "prove", _nothing)
+    patch.setattr(restoration, "differences", _no_difference)
 
 
 def _ramps_whoever_asks(patch: pytest.MonkeyPatch) -> None:
