@@ -112,7 +112,7 @@ class Scene:
             "name": NAME,
             "prompt_type": TYPE,
             "candidate": NEW,
-            "plan": plan.model_dump(mode="json"),
+            "plan": plan.model_dump(mode="json", exclude_defaults=True),  # as any release reads it
         }
         self._handle = await self.place.client.start_workflow(
             RolloutWorkflow.run,
