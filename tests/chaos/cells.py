@@ -6,6 +6,7 @@ An activity of a rollout that no cell kills makes `tests/unit/test_matrix.py` fa
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from signal import SIGKILL
 
 from domain.record import Kind, RolloutStatus
@@ -53,6 +54,12 @@ async def with_a_note(scene: Scene) -> None:
     await scene.until_checked()
     await scene.handle.signal("pause")
     await scene.handle.signal("resume")
+
+
+async def by_appointment(scene: Scene) -> None:
+    """It is to be opened in a moment."""
+    at = datetime.now(UTC) + timedelta(seconds=2)
+    await scene.start(QUICK, start_at=at.isoformat())
 
 
 async def by_guardrail(scene: Scene) -> None:
@@ -137,6 +144,7 @@ def before_rollback(fault: Fault) -> Play:
 
 
 FORWARD = {
+    "appoint": by_appointment,
     "open_rollout": let_be,
     "ramp": let_be,
     "check": let_be,

@@ -106,13 +106,14 @@ class Scene:
         marker = self.place.folder / "struck"
         return Strike(activity=activity, moment=moment, deed=deed, marker=marker)
 
-    async def start(self, plan: RolloutPlan = QUICK) -> Handle:
+    async def start(self, plan: RolloutPlan = QUICK, **more: JsonValue) -> Handle:
         """Start the rollout."""
         given: JsonValue = {
             "name": NAME,
             "prompt_type": TYPE,
             "candidate": NEW,
             "plan": plan.model_dump(mode="json", exclude_defaults=True),  # as any release reads it
+            **more,
         }
         self._handle = await self.place.client.start_workflow(
             RolloutWorkflow.run,

@@ -113,7 +113,7 @@ class RolloutMachine(RuleBasedStateMachine):
             return
         assert not before.held, "a second rollout was opened"
         self.state, self.latest, self.before = State(), opened, before
-        self.state.open(Opened(rollout=opened))
+        self.state.open(Opened(rollout=opened), now=self.now)
         self.untouched = False
 
     @precondition(lambda self: self.state is not None)
