@@ -9,12 +9,14 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 from signal import SIGKILL
 
 from temporalio.api.enums.v1 import EventType
+from temporalio.service import RPCError
 
 from domain.plan import RolloutPlan
 from settings import child_environment
@@ -71,7 +73,10 @@ async def begun_by_the_old(
     old = scene.work(strike, code=code)
     await scene.start(plan)
     async with asyncio.timeout(ALIVE_S):
-        while (await scene.handle.query(RolloutWorkflow.progress)).checks < 1:
+        checks = 0
+        while checks < 1:
+            with suppress(RPCError):  # a worker that is still starting answers nobody
+                checks = (await scene.handle.query(RolloutWorkflow.progress)).checks
             await asyncio.sleep(0.1)
     await _run(scene, "-m", "cli", "db", "upgrade", code=ROOT)
     return old
