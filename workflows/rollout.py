@@ -4,14 +4,15 @@ import asyncio
 
 from pydantic import JsonValue, ValidationError
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.rollouts import Check, Open, RolloutActivities
-    from domain.judge import Action, Verdict
-    from workflows import execution
+    from domain.judge import Verdict
+    from workflows import execution, orders
     from workflows.commands import Command, only
     from workflows.execution import Method, Order, Result
+    from workflows.granting import Grants
     from workflows.messages import RolloutMessages
     from workflows.progress import Outcome
     from workflows.publication import Publication
@@ -38,7 +39,7 @@ class RolloutWorkflow(RolloutMessages):
         except ValidationError:
             self._state = State()  # opening refuses what we did not write ourselves
         self._woken = False
-        self._publication = Publication()
+        self._grants, self._publication = Grants(), Publication()
 
     @workflow.run
     async def run(self, *given: JsonValue) -> Outcome:
@@ -74,42 +75,41 @@ class RolloutWorkflow(RolloutMessages):
                 RolloutActivities.open_rollout, order, summary="take the prompt"
             )
         except ActivityError as error:
-            kind = getattr(error.cause, "type", None)
-            raise ApplicationError(execution.cause(error), type=kind, non_retryable=True) from error
+            raise execution.failure("", error) from error
         self._state.open(opened)
 
     async def _go_through_stages(self) -> Outcome:
         if self._state.stage == 0:
             await self._enter(1)
-        while True:
+        await self._bake()
+        while not self._state.final:
+            await self._enter(self._state.next_stage())
             await self._bake()
-            if self._state.final:
-                break
-            await self._enter(self._state.stage + 1)
         await self._do(RolloutActivities.complete, self._state.id, "for everybody")
-        return self._end(Phase.PROMOTED, Command(reason=self._state.verdict.reason))
+        outcome = self._end(Phase.PROMOTED, Command(reason=self._state.verdict.reason))
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return outcome
 
     async def _enter(self, stage: int) -> None:
         """Ramp to the stage; past the last one, promote."""
         state = self._state
         if stage <= len(state.plan.stages):
             said = f"to {state.plan.stages[stage - 1].percent:g} %"
-            epoch = await self._do(RolloutActivities.ramp, state.ramp_order(stage), said)
+            epoch = await self._do(RolloutActivities.ramp, orders.ramp(state, stage), said)
         else:
-            epoch = await self._do(
-                RolloutActivities.promote, state.promote_order(), "to production"
-            )
+            order = orders.promote(state)
+            epoch = await self._do(RolloutActivities.promote, order, "to production")
         state.enter(stage, epoch=epoch, now=workflow.now())
 
     async def _bake(self) -> None:
         """Judge at every check, whatever the phase, until the stage may end."""
         while True:
             await self._wait()
+            await self._grants.carry_out(self._state, self._do)
             await self._write_notes()
             self._state.checks += 1
-            self._state.verdict = await self._check()
-            if self._state.verdict.action is Action.ROLL_BACK:
-                self._state.harmed()
+            self._state.judged(await self._check())
+            if self._rollback_ordered():
                 raise execution.GivenUp
             if self._state.may_go_on(workflow.now()):
                 return

@@ -46,11 +46,13 @@ OURS = RULES.keys() | {Path(entry).stem for entry in LISTED}
 EXCEPTIONS = {"domain/database.py": {"settings"}}  # for the default database
 
 PURE = (
+    "amendment.py",
     "assignment.py",
     "bundles/companions.py",
     "bundles/verdicts.py",
     "duration.py",
     "errors.py",
+    "evidence/carrying.py",
     "evidence/looks.py",
     "evidence/trails.py",
     "evidence/weighing.py",
