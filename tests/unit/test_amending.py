@@ -15,6 +15,7 @@ from domain.judge import Action, Standing
 from domain.plan import RolloutPlan, preset
 from domain.record import Decision, Kind, Rollout, RolloutStatus
 from domain.tables import DecisionRow, RolloutRow
+from tests.couple import Couple
 from tests.finished import DEMO, TIME, Telling
 from tests.house import USERS, House
 
@@ -248,3 +249,28 @@ async def test_harm_in_what_was_added_in_flight_rolls_back(house: House) -> None
 
     assert told.verdict.action is Action.ROLL_BACK
     assert told.verdict.reason.startswith("response_time: ")
+
+
+async def test_the_plan_of_a_bundle_is_amended_for_all_or_for_none(database: Database) -> None:
+    couple = Couple(database)
+    await couple.furnish()
+    plan = DEMO.model_copy(update={"guardrails": (Guardrail(), TIME)})
+    leader = await couple.open(plan=plan)
+    await couple.rollouts.ramp(leader.id, stage=1, epoch=leader.epoch)
+    await couple.rollouts.check(leader.id, number=1)
+    along = await couple.along(leader)
+
+    made = await couple.rollouts.amend(leader.id, setting(guardrails=["success"]), key="a")
+    await couple.rollouts.check(leader.id, number=2)
+    with pytest.raises(Conflict, match="widens"):
+        await couple.rollouts.amend(leader.id, setting(alpha=0.5), key="b")
+
+    for one in (leader.id, along.id):
+        now = await couple.rollouts.get(one)
+        changes = await couple.rollouts.amendments(one)
+        judged = [
+            change.model_copy(update={"before": now.judging(change.before)}) for change in changes
+        ]
+        assert now.plan == made.after
+        assert len(changes) == 1
+        assert replay(now.judging(now.plan), await couple.rollouts.checks(one), judged) == []
