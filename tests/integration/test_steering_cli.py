@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sqlite3
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -162,9 +163,14 @@ def test_steering_that_is_refused_is_told_in_one_line_and_changes_nothing(
     assert rollouts(stack) == before
 
 
-def rollouts(stack: Stack) -> list[str]:
-    """Return every rollout as the database holds it, its plan and stage included."""
-    return [row for row in content_of(stack) if row.startswith('INSERT INTO "rollout"')]
+def rollouts(stack: Stack) -> list[tuple[object, ...]]:
+    """Return where every rollout stands, and by which plan; checks only renew its lease."""
+    connection = sqlite3.connect(stack.directory / "rampart.db")
+    try:
+        found = "SELECT id, plan, stage, percent, epoch, status FROM rollout ORDER BY id"
+        return connection.execute(found).fetchall()
+    finally:
+        connection.close()
 
 
 def test_a_command_that_is_sent_twice_with_a_key_counts_once(rampart: Rampart) -> None:
