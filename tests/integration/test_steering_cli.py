@@ -79,6 +79,7 @@ async def come(stack: Stack, name: str, many: int = 200) -> None:
     await database.dispose()
 
 
+@pytest.mark.guarantee(5)
 def test_amend_mid_bake_keeps_the_evidence_and_answers_with_the_difference(
     rampart: Rampart, stack: Stack
 ) -> None:
@@ -173,6 +174,7 @@ def rollouts(stack: Stack) -> list[tuple[object, ...]]:
         connection.close()
 
 
+@pytest.mark.guarantee(13)
 def test_a_command_that_is_sent_twice_with_a_key_counts_once(rampart: Rampart) -> None:
     first = begun(rampart, "twice.system", "--key", "start-1")
     again = rampart("start", "twice.system", "1.1.0", "--plan", "slow.yaml", "--key", "start-1")

@@ -41,6 +41,7 @@ async def kept(house: House) -> tuple[object, int]:
     return row.model_dump(), len(lines)
 
 
+@pytest.mark.guarantee(5)
 async def test_amend_in_flight_is_journalled_with_who_why_and_the_difference(house: House) -> None:
     rollout = await house.ramped(stage=1, plan=PLAN)
 
@@ -125,6 +126,7 @@ async def test_a_goal_that_has_shown_harm_once_is_never_weakened(house: House) -
             await house.rollouts.amend(told.rollout.id, wish, key="a")
 
 
+@pytest.mark.guarantee(12)
 async def test_no_treated_user_flips_over_amendments(house: House) -> None:
     rollout = await house.ramped(stage=1, plan=PLAN)
     treated = await served(house)
@@ -184,6 +186,7 @@ async def amended_in_flight(house: House) -> Rollout:
     return await rollouts.get(known)
 
 
+@pytest.mark.guarantee(5)
 async def test_amend_in_flight_evidence_continues_and_replay_finds_no_difference(
     house: House,
 ) -> None:

@@ -37,6 +37,7 @@ async def why_not(handle: Handle, verb: str, given: JsonValue = None) -> str:
     return refused.value.cause.message
 
 
+@pytest.mark.guarantee(5)
 async def test_amend_mid_bake_answers_with_the_difference_and_the_new_clock_holds(
     rehearsal: Rehearsal,
 ) -> None:
@@ -85,6 +86,7 @@ async def test_harm_after_an_amendment_still_rolls_back(rehearsal: Rehearsal) ->
     assert await rehearsal.took(handle) < 2 * DAY
 
 
+@pytest.mark.guarantee(5)
 @pytest.mark.parametrize(
     ("given", "why"),
     [
@@ -113,6 +115,7 @@ async def test_an_illegal_amendment_is_refused_with_the_reason_and_changes_nothi
     assert Kind.AMENDED not in await rehearsal.story()
 
 
+@pytest.mark.guarantee(13)
 async def test_commands_answer_refused_once_it_rolls_back(rehearsal: Rehearsal) -> None:
     handle = await baking(rehearsal)
     rehearsal.crowd.failing = {"roll_back": 4}
@@ -258,6 +261,7 @@ async def test_an_extension_of_nothing_or_of_no_bake_is_refused(rehearsal: Rehea
     assert said[4] == "extend was refused: it is not baking: it is waiting_for_approval"
 
 
+@pytest.mark.guarantee(13)
 async def test_a_double_clicked_promote_with_a_key_counts_once_and_answers_as_it_did(
     rehearsal: Rehearsal,
 ) -> None:
@@ -303,6 +307,7 @@ async def test_an_amendment_sent_twice_at_once_is_made_once(rehearsal: Rehearsal
     assert (await rehearsal.story()).count(Kind.AMENDED) == 1
 
 
+@pytest.mark.guarantee(13)
 async def test_a_human_decision_beats_the_bake_and_each_is_journalled_with_who(
     rehearsal: Rehearsal,
 ) -> None:
