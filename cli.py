@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.exceptions import TyperException
 
+from terminal.amending import OPERATE, amendments
 from terminal.auditing import audit
 from terminal.catalog import plans, versions
 from terminal.console import Usage, carry_out, out, say, warn
@@ -24,7 +25,7 @@ from terminal.reconciling import reconcile
 from terminal.segments import rings, segments
 from terminal.serving import gateway
 from terminal.simulating import simulate
-from terminal.steering import LOOK, OPERATE, rollouts
+from terminal.steering import LOOK, rollouts
 from terminal.storage import storage
 from terminal.stream import stream
 from terminal.tokens import tokens
@@ -160,6 +161,7 @@ app.add_typer(storage, name="db", rich_help_panel=RUN)
 app.add_typer(stream, name="stream", rich_help_panel=RUN)
 app.add_typer(tokens, name="token", rich_help_panel=RUN)
 app.add_typer(rollouts)
+app.add_typer(amendments)
 app.add_typer(hindsight)
 app.command(rich_help_panel=OPERATE)(reconcile)
 app.command(rich_help_panel=LOOK)(simulate)

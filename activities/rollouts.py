@@ -8,6 +8,7 @@ from temporalio import activity
 
 from activities.appointments import Appointment
 from activities.refusals import final_refusals
+from domain.amendment import Amended, Amendment
 from domain.judge import Verdict
 from domain.plan import RolloutRequest
 from domain.record import Kind, Proof, Rollout
@@ -92,6 +93,18 @@ class Note:
     kind: Kind
     by: str
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Amend:
+    """Input of `amend`: what `Amendment` reads, as it was sent. `key` makes it once."""
+
+    rollout_id: str
+    key: str
+    change: JsonValue
+    kind: Kind = Kind.AMENDED
+    by: str = ""
+    reason: str = ""
 
 
 def _when(*, judged: bool = True) -> When:
@@ -221,4 +234,17 @@ class RolloutActivities:
         with final_refusals():
             await self._rollouts.note(
                 order.rollout_id, key=order.key, kind=order.kind, by=order.by, reason=order.reason
+            )
+
+    @activity.defn
+    async def amend(self, order: Amend) -> Amended:
+        """Replace the plan, if that is legal; return how it differs."""
+        with final_refusals():
+            return await self._rollouts.amend(
+                order.rollout_id,
+                Amendment.parse(order.change),
+                key=order.key,
+                kind=order.kind,
+                by=order.by,
+                reason=order.reason,
             )

@@ -33,6 +33,7 @@ from control.connection import (
 )
 from domain.trials.findings import Conclusion
 from domain.trials.plan import ExperimentRequest
+from workflows.commands import update_id
 from workflows.experiments.commands import Choice, Verb
 from workflows.experiments.phase import Phase
 from workflows.experiments.progress import ExperimentProgress
@@ -125,8 +126,9 @@ class ExperimentControl:
         version: str = "",
         reason: str = "",
         by: str = "",
+        key: str = "",
     ) -> Answer:
-        """Send a verb to the live experiment and return its answer.
+        """Send a verb to the live experiment and return its answer, once for each key.
 
         A stop is recorded even when no worker is alive to answer it.
 
@@ -136,11 +138,14 @@ class ExperimentControl:
             Unreachable: Temporal or every worker is silent.
         """
         handle = self._handle(name, prompt_type)
-        choice = Choice(version=version, reason=reason, by=by).model_dump(mode="json")
+        given = Choice(version=version, reason=reason, by=by, key=key)
+        choice, identity = given.model_dump(mode="json"), update_id(verb, given)
         await self._refuse_unless_live(handle, f"{name}.{prompt_type}")
         try:
             async with asyncio.timeout(PATIENCE.total_seconds()):
-                answer: Answer = await handle.execute_update(verb, choice, result_type=Answer)
+                answer: Answer = await handle.execute_update(
+                    verb, choice, id=identity, result_type=Answer
+                )
                 return answer
         except WorkflowUpdateFailedError as error:
             raise Refused(said(error)) from error

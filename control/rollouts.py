@@ -4,14 +4,13 @@ Every verb is an update that answers; a refusal is a `Refused` with one sentence
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from types import MappingProxyType
 
+from pydantic import JsonValue
 from temporalio.client import (
     Client,
-    WorkflowExecution,
     WorkflowExecutionStatus,
     WorkflowHandle,
     WorkflowUpdateFailedError,
@@ -21,6 +20,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from control import keys
 from control.connection import (
     PATIENCE,
     ControlError,
@@ -29,18 +29,18 @@ from control.connection import (
     Unreachable,
     asked,
     ending,
-    facts,
     said,
     stuck,
     unreachable,
 )
+from control.description import Description, described, where
 from domain.plan import RolloutRequest
 from domain.record import Rollout
 from domain.windows.start import refuse_far, refuse_past
+from workflows.answers import Changed
 from workflows.commands import Command, Verb
 from workflows.markdown import literal
-from workflows.messages import Answer
-from workflows.progress import Outcome, Progress
+from workflows.progress import Outcome
 from workflows.publication import PROMPT
 from workflows.rollout import RolloutWorkflow
 from workflows.state import Phase
@@ -50,31 +50,8 @@ __all__ = ["Control", "Description", "Verb", "workflow_id"]
 Handle = WorkflowHandle[RolloutWorkflow, Outcome]
 Leader = Callable[[str, str], Awaitable[Rollout | None]]
 TELLING = timedelta(seconds=3)
+NOTHING: Mapping[str, JsonValue] = MappingProxyType({})
 RUNNING = "WorkflowType = 'RolloutWorkflow' AND ExecutionStatus = 'Running'"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Description:
-    """What is known of a prompt's latest rollout.
-
-    Attributes:
-        status: Temporal's word for it: running, completed, failed, canceled, terminated …
-        progress: None when no worker is alive to be asked; `memo` then says what was last known.
-        stuck: One sentence for each activity that is being retried, and why.
-        outcome: Once it has ended.
-        failure: Why it failed, when it did.
-    """
-
-    workflow_id: str
-    run_id: str
-    status: str
-    started_at: datetime
-    closed_at: datetime | None = None
-    progress: Progress | None = None
-    memo: dict[str, object] = field(default_factory=dict)
-    stuck: tuple[str, ...] = ()
-    outcome: Outcome | None = None
-    failure: str = ""
 
 
 def workflow_id(name: str, prompt_type: str) -> str:
@@ -98,17 +75,23 @@ class Control:
         self._task_queue = task_queue
         self._leader = leader
 
-    async def start(self, request: RolloutRequest) -> Description:
+    async def start(self, request: RolloutRequest, *, key: str = "") -> Description:
         """Start a rollout and wait until it is open; without a live worker, until patience ends.
 
-        One that is to be opened later is scheduled, and waited for no longer.
+        One that is to be opened later is scheduled, and waited for no longer. With a `key` that has
+        started one already, that one is described, and none is started.
 
         Raises:
             InvalidPlan: It is to be opened in the past, or more than a year from now.
-            Refused: One is live on the prompt already, or the opening was refused.
+            InvalidValue: The key is too long.
+            Refused: One is live on the prompt already, the opening was refused, or the key has
+                started something else.
             Unreachable: Temporal does not answer.
         """
-        prompt = f"{request.name}.{request.prompt_type}"
+        prompt, memo = f"{request.name}.{request.prompt_type}", keys.start_memo(request, key)
+        identity = workflow_id(request.name, request.prompt_type)
+        if run := await keys.started(self._client, identity, memo):
+            return await self._until_open(self._run(identity, run))
         now = datetime.now(UTC)
         refuse_past(request.start_at, now)
         refuse_far(request.start_at, now)
@@ -116,7 +99,8 @@ class Control:
             handle = await self._client.start_workflow(
                 RolloutWorkflow.run,
                 request.model_dump(mode="json"),
-                id=workflow_id(request.name, request.prompt_type),
+                id=identity,
+                memo=memo,
                 task_queue=self._task_queue,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
@@ -124,37 +108,54 @@ class Control:
                 static_details=literal(request.reason) or None,
             )
         except WorkflowAlreadyStartedError as error:
+            if run := await keys.started(self._client, identity, memo):
+                return await self._until_open(self._run(identity, run))
             live = await self.describe(request.name, request.prompt_type)
-            raise Refused(f"a rollout of {prompt} is live already: {_where(live)}") from error
+            raise Refused(f"a rollout of {prompt} is live already: {where(live)}") from error
         except RPCError as error:
             raise unreachable(error) from error
         return await self._until_open(handle)
 
+    def _run(self, identity: str, run: str) -> Handle:
+        return self._client.get_workflow_handle_for(RolloutWorkflow.run, identity, run_id=run)
+
     async def order(
-        self, verb: Verb, name: str, prompt_type: str, *, reason: str = "", by: str = ""
-    ) -> Answer:
+        self,
+        verb: Verb,
+        name: str,
+        prompt_type: str,
+        *,
+        reason: str = "",
+        by: str = "",
+        key: str = "",
+        asked: Mapping[str, JsonValue] = NOTHING,
+    ) -> Changed:
         """Send a verb to the live rollout and return its answer.
 
         A rollback is recorded even when no worker is alive to answer it.
 
+        With a `key`, a verb that is sent again counts once and answers as it did. `asked` is what
+        else the verb takes: `{"full": True}`, `{"longer": "2h"}` …
+
         Raises:
+            InvalidValue: The verb takes no such thing.
             Refused: The rollout said no.
             NoRollout: There is none.
             Unreachable: Temporal or every worker is silent.
         """
+        given = {"reason": reason, "by": by, "key": key, **asked}
+        identity = keys.identity(verb, given)
         handle = await self._live(name, prompt_type)
-        command = Command(reason=reason, by=by).model_dump(mode="json")
         try:
             async with asyncio.timeout(PATIENCE.total_seconds()):
-                answer: Answer = await handle.execute_update(verb, command, result_type=Answer)
-                return answer
+                return await _told(handle, verb, given, identity=identity)
         except WorkflowUpdateFailedError as error:
             raise Refused(said(error)) from error
         except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
             if verb is not Verb.ROLLBACK:
                 raise Unreachable("no worker answers: start one with `rampart worker`") from error
-            await handle.signal(verb.value, command)
-            return Answer(said="recorded: the first worker that is alive again rolls it back")
+            await handle.signal(verb.value, given)
+            return Changed(said="recorded: the first worker that is alive again rolls it back")
         except RPCError as error:
             raise unreachable(error) from error
 
@@ -188,7 +189,7 @@ class Control:
         """
         found = self._client.list_workflows("WorkflowType = 'RolloutWorkflow'", limit=limit)
         try:
-            return [await _described(item) async for item in found]
+            return [await described(item) async for item in found]
         except RPCError as error:
             raise unreachable(error) from error
 
@@ -196,7 +197,7 @@ class Control:
         handle, live = await self._find(name, prompt_type)
         if live:
             return handle
-        last = _where(await self._describe(handle))
+        last = where(await self._describe(handle))
         raise NoRollout(f"no live rollout of {name}.{prompt_type}: {last}")
 
     async def _find(self, name: str, prompt_type: str) -> tuple[Handle, bool]:
@@ -262,18 +263,11 @@ class Control:
                     "progress": await asked(handle, RolloutWorkflow.progress),
                     "stuck": await stuck(found),
                 }
-                return await _described(found, **told)
+                return await described(found, **told)
             outcome, failure = await ending(handle)
-            return await _described(found, outcome=outcome, failure=failure)
+            return await described(found, outcome=outcome, failure=failure)
         except RPCError as error:
             raise unreachable(error) from error
-
-
-async def _described(item: WorkflowExecution, **more: Any) -> Description:
-    return Description(
-        **await facts(item),
-        **more,
-    )
 
 
 def _is_later(leader: Rollout, began: datetime | None) -> bool:
@@ -289,9 +283,8 @@ def _summary(request: RolloutRequest) -> str:
     return f"{change}{more} by plan {request.plan.name}"
 
 
-def _where(found: Description) -> str:
-    """Say in a few words where a rollout stands."""
-    told = found.memo
-    if not told:
-        return f"{found.workflow_id} is {found.status}"
-    return f"{told.get('change')} is {told.get('phase')}, stage {told.get('stage')}"
+async def _told(
+    handle: Handle, verb: Verb, given: dict[str, JsonValue], *, identity: str | None
+) -> Changed:
+    answer: Changed = await handle.execute_update(verb, given, id=identity, result_type=Changed)
+    return answer

@@ -30,13 +30,14 @@ from control.connection import (
     unreachable,
 )
 from domain.segments.plan import SegmentedRequest
-from workflows.commands import Command, Verb
+from workflows.commands import Command, Verb, update_id
 from workflows.markdown import literal
 from workflows.messages import Answer
 from workflows.rings.page import RingsOutcome, RingsProgress
 from workflows.rings.report import RingsPhase
 from workflows.rings.workflow import SegmentedRolloutWorkflow
 
+RINGS = {Verb.PAUSE, Verb.RESUME, Verb.PROMOTE, Verb.APPROVE, Verb.ROLLBACK}
 Handle = WorkflowHandle[SegmentedRolloutWorkflow, RingsOutcome]
 
 
@@ -103,27 +104,35 @@ class RingsControl:
         return await self._until_open(handle)
 
     async def order(
-        self, verb: Verb, name: str, prompt_type: str, *, reason: str = "", by: str = ""
+        self,
+        verb: Verb,
+        name: str,
+        prompt_type: str,
+        *,
+        reason: str = "",
+        by: str = "",
+        key: str = "",
     ) -> Answer:
-        """Send a verb to the live segmented rollout and return its answer.
+        """Send a verb to the live segmented rollout and return its answer, once for each key.
 
         A rollback is recorded even when no worker is alive to answer it.
 
         Raises:
-            Refused: It said no.
-            NoRollout: There is none live.
-            Unreachable: Temporal or every worker is silent.
+            Refused, NoRollout, Unreachable: As `Control.order` says.
         """
+        _refuse_unknown(verb)
         found = await self.describe(name, prompt_type)
         if found.closed_at is not None:
             prompt = f"{name}.{prompt_type}"
             raise NoRollout(f"no live segmented rollout of {prompt}: the latest is {found.status}")
         handle = self._handle(name, prompt_type)
-        command = Command(reason=reason, by=by).model_dump(mode="json")
+        given = Command(reason=reason, by=by, key=key)
+        command, identity = given.model_dump(mode="json"), update_id(verb, given)
         try:
             async with asyncio.timeout(PATIENCE.total_seconds()):
-                answer: Answer = await handle.execute_update(verb, command, result_type=Answer)
-                return answer
+                return Answer.model_validate(
+                    await handle.execute_update(verb, command, id=identity)
+                )
         except WorkflowUpdateFailedError as error:
             raise Refused(said(error)) from error
         except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
@@ -186,3 +195,9 @@ async def _described(found: WorkflowExecutionDescription, **more: Any) -> RingsD
         **await facts(found),
         **more,
     )
+
+
+def _refuse_unknown(verb: Verb) -> None:
+    if verb not in RINGS:
+        lane = "steer the running ring's own rollout, whose prompt `rampart rings status` shows"
+        raise Refused(f"{verb} was refused: it is of one rollout: {lane}")

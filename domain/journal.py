@@ -3,11 +3,13 @@
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from uuid_utils.compat import uuid7
 
+from domain.amendment import Amended
 from domain.evidence.looks import Evidence, Judged, Look
 from domain.judge import Verdict
 from domain.notifications.notice import concerns
@@ -15,6 +17,8 @@ from domain.record import Kind
 from domain.tables import DecisionRow, EvidenceRow, NotificationRow, RolloutRow
 
 logger = logging.getLogger(__name__)
+
+CHANGES = (Kind.AMENDED.value, Kind.EXTENDED.value)  # lines whose details hold two plans
 
 
 def write(
@@ -66,12 +70,31 @@ async def write_verdict(
     session.add(kept)
 
 
-async def latest(session: AsyncSession, row: RolloutRow) -> Evidence:
-    """Return the evidence after the latest check."""
+class Latest(NamedTuple):
+    """The latest check: its number, the fingerprint it was judged by, the evidence after it."""
+
+    number: int = 0
+    policy: str = ""
+    evidence: Evidence = Evidence()
+
+
+async def latest(session: AsyncSession, row: RolloutRow) -> Latest:
+    """Return the latest check; before the first, nothing is known."""
     newest = col(EvidenceRow.number).desc()
     query = select(EvidenceRow).where(EvidenceRow.rollout_id == row.id).order_by(newest).limit(1)
     found = (await session.exec(query)).first()
-    return Evidence.model_validate(found.evidence) if found else Evidence()
+    if found is None:
+        return Latest()
+    return Latest(found.number, found.policy, Evidence.model_validate(found.evidence))
+
+
+async def amendments(session: AsyncSession, rollout_id: str) -> Sequence[Amended]:
+    """Return how the plan was changed, oldest first."""
+    query = select(DecisionRow).where(
+        DecisionRow.rollout_id == rollout_id, col(DecisionRow.kind).in_(CHANGES)
+    )
+    rows = await session.exec(query.order_by(col(DecisionRow.id)))
+    return [Amended.model_validate(row.details) for row in rows]
 
 
 async def judged(session: AsyncSession, rollout_id: str) -> Sequence[Judged]:

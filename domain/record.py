@@ -6,6 +6,8 @@ Pure values; workflow histories hold them as JSON, so every new field needs a de
 from datetime import datetime
 from enum import StrEnum
 
+from pydantic import JsonValue
+
 from domain.bundles.verdicts import parted
 from domain.judge import Action, Reading
 from domain.plan import RolloutPlan
@@ -37,6 +39,9 @@ class Kind(StrEnum):
     WAITING = "waiting_for_approval"
     APPROVED = "approved"
     HURRIED = "hurried"  # a person sent it on before its bake was over
+    SKIPPED = "skipped"  # a person sent it past a stage
+    EXTENDED = "extended"  # a person gave the stage, or the final bake, more time
+    AMENDED = "amended"  # a person changed the plan
     REFUSED = "refused"  # a message that could not be followed
     CLOSED = "closed"  # all was done but for closed windows
     PROMOTED = "promoted"
@@ -143,7 +148,11 @@ class Rollout(Frozen):
 
 
 class Decision(Frozen):
-    """One line of a rollout's journal: what was done or judged, on what, by whom, and why."""
+    """One line of a rollout's journal: what was done or judged, on what, by whom, and why.
+
+    Attributes:
+        details: Of a change to the plan: `before`, `after`, `diff`; None of other lines.
+    """
 
     kind: Kind
     at: datetime
@@ -154,3 +163,4 @@ class Decision(Frozen):
     readings: tuple[Reading, ...] = ()
     by: str = ""
     reason: str
+    details: dict[str, JsonValue] | None = None

@@ -11,6 +11,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain import approval, journal, steps
+from domain.amending import Amendments
 from domain.bundles import journals, members
 from domain.bundles.opening import claim
 from domain.database import Database, default_database
@@ -25,8 +26,8 @@ from domain.tables import RolloutRow
 from domain.timekeeper import Timekeeper
 
 
-class RolloutManager(Rollbacks):
-    """Opens, ramps, judges and promotes; rolls back as `Rollbacks` does."""
+class RolloutManager(Rollbacks, Amendments):
+    """Opens, ramps, judges and promotes; rolls back and amends as its bases do."""
 
     def __init__(self, storage: Database | None = None) -> None:
         self._database = storage or default_database()

@@ -34,13 +34,17 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-def complaint(error: ValidationError) -> str:
-    """Return pydantic's findings in one line: field, what is wrong, the value given."""
-    return "; ".join(_finding(found) for found in error.errors(include_url=False))
+def complaint(error: ValidationError, *, first: int = 0) -> str:
+    """Return pydantic's findings in one line: field, what is wrong, the value given.
+
+    `first` is the number of the first of several, where it is read by somebody who counts so.
+    """
+    return "; ".join(_finding(found, first) for found in error.errors(include_url=False))
 
 
-def _finding(found: ErrorDetails) -> str:
-    where = ".".join(str(part) for part in found["loc"])
+def _finding(found: ErrorDetails, first: int) -> str:
+    parts = (part + first if isinstance(part, int) else part for part in found["loc"])
+    where = ".".join(map(str, parts))
     what = found["msg"].removeprefix("Value error, ").replace("Input should", "must")
     shown = f", got {flat(repr(found['input'])):.60}" if _shows(found) else ""
     return f"{where}: {what}{shown}" if where else f"{what}{shown}"

@@ -3,7 +3,7 @@
 import json
 from typing import Annotated, Any, Protocol
 
-from fastapi import Depends, Path, Request
+from fastapi import Depends, Header, Path, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from control.experiments import ExperimentControl
@@ -74,6 +74,16 @@ Flag = Annotated[
     Path(
         description="`<name>.<prompt_type>`, such as `greeting.system`.",
         examples=["greeting.system"],
+    ),
+]
+
+
+Key = Annotated[
+    str,
+    Header(
+        alias="Idempotency-Key",
+        max_length=200,
+        description="Sent again with the same key, a command counts once and answers as it did.",
     ),
 ]
 

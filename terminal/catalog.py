@@ -23,6 +23,9 @@ Number = Annotated[str, typer.Argument(metavar="VERSION", help="Its number, x.y.
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 By = Annotated[str, typer.Option(help="Who asks; by default you.", show_default=False)]
 Reason = Annotated[str, typer.Option(help="Why; it is kept in the journal.")]
+Key = Annotated[
+    str, typer.Option(help="Idempotency key: sent again, it counts once.", show_default=False)
+]
 
 versions = typer.Typer(help="Make, look at, tag and revert versions of prompts.")
 plans = typer.Typer(help="Check and show rollout plans.")

@@ -1,15 +1,16 @@
 """What an operator's command works with: Temporal, the database, and who is asking."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from pydantic import JsonValue
 from temporalio.client import Client
 from temporalio.service import RPCError
 
 from control.connection import NoRollout, Unreachable, connect
-from control.rollouts import TELLING, Control, Description
+from control.rollouts import NOTHING, TELLING, Control, Description
 from domain.database import Database
 from domain.errors import NotFound
 from domain.plan import RolloutRequest
@@ -20,6 +21,7 @@ from settings import UI_OFFSET, Settings
 from terminal import watch
 from terminal.picture import Picture, Viewer
 from terminal.watch import Show
+from workflows.answers import Changed
 from workflows.commands import Verb
 
 LOCAL = ("localhost", "127.0.0.1")
@@ -81,14 +83,23 @@ async def storage() -> AsyncIterator[Database]:
         yield database
 
 
-async def start(request: RolloutRequest) -> Picture:
-    """Start a rollout and return how it stands once it is open."""
+async def start(request: RolloutRequest, *, key: str = "") -> Picture:
+    """Start a rollout, once for each key, and return how it stands once it is open."""
     async with at_desk() as desk:
-        await desk.control.start(request)
+        await desk.control.start(request, key=key)
         return await desk.viewer.look(request.name, request.prompt_type)
 
 
-async def order(verb: Verb, name: str, prompt_type: str, *, reason: str, by: str) -> str:
+async def order(  # who, why and once go with every verb
+    verb: Verb,
+    name: str,
+    prompt_type: str,
+    *,
+    reason: str,
+    by: str,
+    key: str = "",
+    asked: Mapping[str, JsonValue] = NOTHING,
+) -> Changed:
     """Send a verb to the live rollout and return its answer; Temporal alone is asked, if it knows.
 
     Raises:
@@ -98,7 +109,9 @@ async def order(verb: Verb, name: str, prompt_type: str, *, reason: str, by: str
     try:
         queue = Settings.from_env().task_queue
         control = Control(await connect(), task_queue=queue, leader=_leader)
-        return (await control.order(verb, name, prompt_type, reason=reason, by=by)).said
+        return await control.order(
+            verb, name, prompt_type, reason=reason, by=by, key=key, asked=asked
+        )
     except Unreachable as error:
         if verb is not Verb.ROLLBACK:
             raise
@@ -111,7 +124,7 @@ async def order(verb: Verb, name: str, prompt_type: str, *, reason: str, by: str
             why = reason or "its workflow was gone"
             manager = RolloutManager(database)
             if await manager.roll_back_prompt(name, prompt_type, reason=why, by=by):
-                return "rolled back in the database: its workflow was gone"
+                return Changed(said="rolled back in the database: its workflow was gone")
             raise NoRollout(f"{error}{await _instead(database, name, prompt_type)}") from error
 
 

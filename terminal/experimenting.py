@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from terminal.catalog import AsJson, By, Prompt, Reason, operator
+from terminal.catalog import AsJson, By, Key, Prompt, Reason, operator
 from terminal.console import Usage, carry_out, out, prompt_of, say, say_json, text_of
 
 if TYPE_CHECKING:  # heavy, so commands import it when they run: `rampart --help` is quick
@@ -116,24 +116,24 @@ def journal(prompt: Prompt, *, as_json: AsJson = False) -> None:
 
 
 @experiments.command("pause")
-def pause(prompt: Prompt, *, reason: Reason = "", by: By = "") -> None:
+def pause(prompt: Prompt, *, reason: Reason = "", by: By = "", key: Key = "") -> None:
     """Stop its clock; everybody keeps their version, the guardrails stay on."""
-    _order("pause", prompt, reason=reason, by=by)
+    _order("pause", prompt, reason=reason, by=by, key=key)
 
 
 @experiments.command("resume")
-def resume(prompt: Prompt, *, reason: Reason = "", by: By = "") -> None:
+def resume(prompt: Prompt, *, reason: Reason = "", by: By = "", key: Key = "") -> None:
     """Let a paused experiment run on."""
-    _order("resume", prompt, reason=reason, by=by)
+    _order("resume", prompt, reason=reason, by=by, key=key)
 
 
 @experiments.command("stop")
-def stop(prompt: Prompt, *, reason: Reason = "", by: By = "") -> None:
+def stop(prompt: Prompt, *, reason: Reason = "", by: By = "", key: Key = "") -> None:
     """Give everybody control now and for good, without asking the tests."""
     from control.experiments import NoExperiment
 
     try:
-        _order("stop", prompt, reason=reason, by=by)
+        _order("stop", prompt, reason=reason, by=by, key=key)
     except NoExperiment:
         if not carry_out(_stop_orphan(*prompt_of(prompt), reason=reason, by=operator(by))):
             raise
@@ -141,15 +141,19 @@ def stop(prompt: Prompt, *, reason: Reason = "", by: By = "") -> None:
 
 
 @experiments.command("conclude")
-def conclude(prompt: Prompt, *, version: Chosen = "", reason: Reason = "", by: By = "") -> None:
+def conclude(
+    prompt: Prompt, *, version: Chosen = "", reason: Reason = "", by: By = "", key: Key = ""
+) -> None:
     """Ask the tests now; of one that waits for a decision, keep control or deploy --version."""
-    _order("conclude", prompt, version=version, reason=reason, by=by)
+    _order("conclude", prompt, version=version, reason=reason, by=by, key=key)
 
 
 @experiments.command("deploy")
-def deploy(prompt: Prompt, *, version: Chosen = "", reason: Reason = "", by: By = "") -> None:
+def deploy(
+    prompt: Prompt, *, version: Chosen = "", reason: Reason = "", by: By = "", key: Key = ""
+) -> None:
     """Deploy a version, by default the one that won; it ends the experiment."""
-    _order("deploy", prompt, version=version, reason=reason, by=by)
+    _order("deploy", prompt, version=version, reason=reason, by=by, key=key)
 
 
 async def _stop_orphan(name: str, prompt_type: str, *, reason: str, by: str) -> bool:
@@ -203,14 +207,14 @@ def _variant(typed: str) -> dict[str, object]:
         raise Usage(f"VARIANTS must be like 1.1.0 or 1.1.0=0.2, got {typed!r}") from error
 
 
-def _order(verb: str, prompt: str, *, reason: str, by: str, version: str = "") -> None:
+def _order(verb: str, prompt: str, *, reason: str, by: str, key: str, version: str = "") -> None:
     from workflows.experiments.commands import Verb
 
     name, prompt_type = prompt_of(prompt)
     who = operator(by)
     answer = _ask(
         lambda control: control.order(
-            Verb(verb), name, prompt_type, version=version, reason=reason, by=who
+            Verb(verb), name, prompt_type, version=version, reason=reason, by=who, key=key
         )
     )
     say(f"{prompt}: {answer.said}")

@@ -14,6 +14,7 @@ from terminal.console import Usage, carry_out, out, prompt_of, say_json
 from terminal.steering import LOOK
 
 if TYPE_CHECKING:  # heavy, so commands import it when they run: `rampart --help` is quick
+    from domain.amendment import Amended
     from domain.evidence.looks import Judged
     from domain.plan import RolloutPlan
     from domain.record import Rollout
@@ -37,11 +38,13 @@ class Case:
 
     Attributes:
         checks: Oldest first.
+        amended: How its plan was changed, oldest first; plans as `plan`.
         blank: How many checks before them kept no evidence: those of rampart 0.1.
     """
 
     rollout: "Rollout"
     checks: "Sequence[Judged]"
+    amended: "Sequence[Amended]"
     blank: int
 
     @property
@@ -53,10 +56,12 @@ class Case:
 @hindsight.command(rich_help_panel=LOOK)
 def explain(rollout: Which, *, as_json: AsJson = False) -> None:
     """Say what the latest check saw of each metric, how sure that is, and what it would take."""
+    from domain.amendment import plan_at
     from domain.hindsight.explanation import explain
 
     case = _judged(rollout)
-    grounds = explain(case.plan, case.checks[-1])
+    latest = case.checks[-1]
+    grounds = explain(plan_at(case.plan, case.amended, latest.number), latest)
     if as_json:
         say_json(_headed(case) | grounds.model_dump(mode="json"))
         return
@@ -72,7 +77,7 @@ def replay(rollout: Which, *, as_json: AsJson = False) -> None:
     from domain.hindsight.replay import replay
 
     case = carry_out(_case(rollout))
-    found = replay(case.plan, case.checks)
+    found = replay(case.plan, case.checks, case.amended)
     if as_json:
         counted = {"method": METHOD, "checks": len(case.checks), "without_evidence": case.blank}
         told = [difference.model_dump(mode="json") for difference in found]
@@ -98,7 +103,7 @@ def what_if(
 
     other = read_plan(plan)
     case = _judged(rollout)
-    found = what_if(case.plan, case.rollout.judging(other), case.checks)
+    found = what_if(case.plan, case.rollout.judging(other), case.checks, case.amended)
     if as_json:
         names = {"plan": case.rollout.plan.name, "other_plan": other.name}
         say_json(_headed(case) | names | found.model_dump(mode="json"))
@@ -135,8 +140,9 @@ async def _case(text: str) -> Case:
         manager = RolloutManager(database)
         rollout = await _find(manager, text)
         checks = await manager.checks(rollout.id)
+        amended = [_judged_by(rollout, each) for each in await manager.amendments(rollout.id)]
         if checks and checks[0].number == 1:
-            return Case(rollout=rollout, checks=checks, blank=0)
+            return Case(rollout=rollout, checks=checks, amended=amended, blank=0)
         lines = await manager.decisions(rollout.id, limit=EVERY_LINE)
     made = [line for line in lines if line.kind is Kind.CHECKED]
     if made and not checks:
@@ -144,7 +150,7 @@ async def _case(text: str) -> Case:
             f"{_called(rollout)} was judged by rampart 0.1: its checks kept no evidence to replay"
         )
     blank = [line for line in made if line.at < checks[0].look.at]
-    return Case(rollout=rollout, checks=checks, blank=len(blank))
+    return Case(rollout=rollout, checks=checks, amended=amended, blank=len(blank))
 
 
 async def _find(manager: "RolloutManager", text: str) -> "Rollout":
@@ -170,3 +176,9 @@ def _headed(case: Case) -> dict[str, object]:
         "candidate": shown.candidate,
         "status": shown.status.value,
     }
+
+
+def _judged_by(rollout: "Rollout", change: "Amended") -> "Amended":
+    """Return the change as it concerns what the checks were judged by."""
+    plans = {"before": rollout.judging(change.before), "after": rollout.judging(change.after)}
+    return change.model_copy(update=plans)

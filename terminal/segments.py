@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from terminal.catalog import AsJson, By, Prompt, Reason, operator, read_plan
+from terminal.catalog import AsJson, By, Key, Prompt, Reason, operator, read_plan
 from terminal.console import Usage, carry_out, prompt_of, say, say_json, text_of
 
 if TYPE_CHECKING:  # heavy, so commands import it when they run: `rampart --help` is quick
@@ -163,41 +163,43 @@ def status(prompt: Prompt, *, as_json: AsJson = False) -> None:
 
 
 @rings.command("pause")
-def pause(prompt: Prompt, *, reason: Reason = "", by: By = "") -> None:
+def pause(prompt: Prompt, *, reason: Reason = "", by: By = "", key: Key = "") -> None:
     """Hold the running ring's ramp and start no further ring; the guardrails stay on."""
-    _order("pause", prompt, reason=reason, by=by)
+    _order("pause", prompt, reason=reason, by=by, key=key)
 
 
 @rings.command("resume")
-def resume(prompt: Prompt, *, reason: Reason = "", by: By = "") -> None:
+def resume(prompt: Prompt, *, reason: Reason = "", by: By = "", key: Key = "") -> None:
     """Let it go on."""
-    _order("resume", prompt, reason=reason, by=by)
+    _order("resume", prompt, reason=reason, by=by, key=key)
 
 
 @rings.command("promote")
-def promote(prompt: Prompt, *, reason: Reason = "", by: By = "") -> None:
+def promote(prompt: Prompt, *, reason: Reason = "", by: By = "", key: Key = "") -> None:
     """Send the running ring to its next stage; between rings, start the next one now."""
-    _order("promote", prompt, reason=reason, by=by)
+    _order("promote", prompt, reason=reason, by=by, key=key)
 
 
 @rings.command("approve")
-def approve(prompt: Prompt, *, reason: Reason = "", by: By = "") -> None:
+def approve(prompt: Prompt, *, reason: Reason = "", by: By = "", key: Key = "") -> None:
     """Open the gate of the running ring's stage that waits for an approval."""
-    _order("approve", prompt, reason=reason, by=by)
+    _order("approve", prompt, reason=reason, by=by, key=key)
 
 
 @rings.command("rollback")
-def rollback(prompt: Prompt, *, reason: Reason = "", by: By = "") -> None:
+def rollback(prompt: Prompt, *, reason: Reason = "", by: By = "", key: Key = "") -> None:
     """Roll the running ring back and start no other; promoted rings as the plan says."""
-    _order("rollback", prompt, reason=reason, by=by)
+    _order("rollback", prompt, reason=reason, by=by, key=key)
 
 
-def _order(verb: str, prompt: str, *, reason: str, by: str) -> None:
+def _order(verb: str, prompt: str, *, reason: str, by: str, key: str) -> None:
     from workflows.commands import Verb
 
     name, prompt_type = prompt_of(prompt)
     answer = _with_rings(
-        lambda control: control.order(Verb(verb), name, prompt_type, reason=reason, by=operator(by))
+        lambda control: control.order(
+            Verb(verb), name, prompt_type, reason=reason, by=operator(by), key=key
+        )
     )
     say(f"{prompt}: {answer.said}")
 

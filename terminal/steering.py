@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from terminal.catalog import AsJson, By, Prompt, Reason, operator, read_plan
+from terminal.amending import OPERATE, send
+from terminal.catalog import AsJson, By, Key, Prompt, Reason, operator, read_plan
 from terminal.console import Usage, carry_out, out, prompt_of, say, say_json, warn
 
 if TYPE_CHECKING:  # heavy, so commands import it when they run: `rampart --help` is quick
@@ -14,7 +15,7 @@ if TYPE_CHECKING:  # heavy, so commands import it when they run: `rampart --help
     from domain.plan import RolloutRequest
     from terminal.picture import Picture
 
-OPERATE, LOOK = "Roll out", "Look"
+LOOK = "Look"
 AT = "When to open it, with an offset: 2026-12-01T09:00+01:00. Until then it can be withdrawn."
 IN = "Or how long from now: 2h."
 DEADLINE = "By when it has to be promoted: 7d, or an instant; in place of the plan's."
@@ -39,6 +40,7 @@ def start(  # noqa: PLR0913  # one parameter per option
     at: Annotated[str | None, typer.Option(help=AT, show_default=False)] = None,
     after: Annotated[str | None, typer.Option("--in", help=IN, show_default=False)] = None,
     deadline: Annotated[str | None, typer.Option(help=DEADLINE, show_default=False)] = None,
+    key: Key = "",
     watch: Annotated[bool, typer.Option("--watch", help="Follow it to its end.")] = False,
 ) -> None:
     """Start to replace the version in production by CANDIDATE, now or later."""
@@ -56,33 +58,59 @@ def start(  # noqa: PLR0913  # one parameter per option
         "companions": [_companion(each) for each in along or []],
         "start_at": timing.start(at, after),
     }
-    _start(RolloutRequest.parse(request))
+    _start(RolloutRequest.parse(request), key=key)
     if watch:
         _follow(prompt, as_json=False)
 
 
 @rollouts.command(rich_help_panel=OPERATE)
-def pause(prompt: Prompt, *, reason: Reason = "", by: By = "") -> None:
+def pause(prompt: Prompt, *, reason: Reason = "", by: By = "", key: Key = "") -> None:
     """Hold the ramp; the guardrails stay on."""
-    _order("pause", prompt, reason=reason, by=by)
+    send("pause", prompt, reason=reason, by=by, key=key)
 
 
 @rollouts.command(rich_help_panel=OPERATE)
-def resume(prompt: Prompt, *, reason: Reason = "", by: By = "") -> None:
+def resume(prompt: Prompt, *, reason: Reason = "", by: By = "", key: Key = "") -> None:
     """Let a paused rollout go on."""
-    _order("resume", prompt, reason=reason, by=by)
+    send("resume", prompt, reason=reason, by=by, key=key)
 
 
 @rollouts.command(rich_help_panel=OPERATE)
-def promote(prompt: Prompt, *, reason: Reason = "", by: By = "") -> None:
+def promote(
+    prompt: Prompt,
+    *,
+    full: Annotated[
+        bool, typer.Option("--full", help="To the last stage, into production.")
+    ] = False,
+    reason: Reason = "",
+    by: By = "",
+    key: Key = "",
+) -> None:
     """Go on to the next stage after one more check, without the rest of the bake."""
-    _order("promote", prompt, reason=reason, by=by)
+    asked: dict[str, JsonValue] = {"full": True} if full else {}
+    send("promote", prompt, reason=reason, by=by, key=key, asked=asked)
 
 
 @rollouts.command(rich_help_panel=OPERATE)
-def approve(prompt: Prompt, *, reason: Reason = "", by: By = "") -> None:
+def skip(
+    prompt: Prompt,
+    *,
+    to: Annotated[
+        int | None, typer.Option(help="The stage, from 1; by default past the next one.")
+    ] = None,
+    reason: Reason = "",
+    by: By = "",
+    key: Key = "",
+) -> None:
+    """Go past the next stage after one more check."""
+    asked: dict[str, JsonValue] = {} if to is None else {"to": to}
+    send("skip", prompt, reason=reason, by=by, key=key, asked=asked)
+
+
+@rollouts.command(rich_help_panel=OPERATE)
+def approve(prompt: Prompt, *, reason: Reason = "", by: By = "", key: Key = "") -> None:
     """Open the gate of a stage that waits for an approval."""
-    _order("approve", prompt, reason=reason, by=by)
+    send("approve", prompt, reason=reason, by=by, key=key)
 
 
 @rollouts.command(rich_help_panel=OPERATE)
@@ -91,13 +119,14 @@ def rollback(
     *,
     reason: Reason = "",
     by: By = "",
+    key: Key = "",
     direct: Annotated[
         bool, typer.Option("--direct", help="In the database, with Temporal up or down.")
     ] = False,
 ) -> None:
     """Return every user to the version before, now and for good."""
     if not direct:
-        _order("rollback", prompt, reason=reason, by=by)
+        send("rollback", prompt, reason=reason, by=by, key=key)
         return
     from terminal.desk import roll_back_directly
 
@@ -173,10 +202,10 @@ def _companion(text: str) -> "JsonValue":
     return {"name": name, "prompt_type": prompt_type, "candidate": candidate}
 
 
-def _start(request: "RolloutRequest") -> None:
+def _start(request: "RolloutRequest", *, key: str) -> None:
     from terminal.desk import start
 
-    opened = carry_out(start(request))
+    opened = carry_out(start(request, key=key))
     shown = opened.progress
     prompt = f"{request.name}.{request.prompt_type}"
     done = "scheduled" if shown.phase == "scheduled" else "started"
@@ -191,15 +220,6 @@ def _start(request: "RolloutRequest") -> None:
     if opened.link:
         say(f"  UI      {opened.link}")
     say(f"  follow  rampart watch {prompt}")
-
-
-def _order(verb: str, prompt: str, *, reason: str, by: str) -> None:
-    from terminal.desk import order
-    from workflows.commands import Verb
-
-    name, prompt_type = prompt_of(prompt)
-    said = order(Verb(verb), name, prompt_type, reason=reason, by=operator(by))
-    say(f"{prompt}: {carry_out(said)}")
 
 
 def _look(prompt: str) -> "Picture":

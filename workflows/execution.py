@@ -89,7 +89,8 @@ def cause(error: BaseException) -> str:
 def failure(what: str, error: ActivityError) -> ApplicationError:
     """Return what a workflow fails with because of a refusal: one sentence, of the same type."""
     kind = getattr(error.cause, "type", None)
-    return ApplicationError(f"{what}: {cause(error)}", type=kind, non_retryable=True)
+    said = ": ".join(part for part in (what, cause(error)) if part)
+    return ApplicationError(said, type=kind, non_retryable=True)
 
 
 def is_refusal(error: ActivityError) -> bool:

@@ -1,79 +1,46 @@
-"""What a person may send to a rollout: five verbs, as signals and as updates; two questions.
+"""What a person may send to a rollout: eight verbs, as signals and as updates; two questions.
 
 A signal is for Temporal's UI and CLI and cannot answer: a refusal is kept in the progress and the
 journal. An update is refused before it enters the history. Signals take any number of inputs,
 because one that Python could not call would stick the workflow.
 """
 
-from collections.abc import Sequence
-from typing import NoReturn
-
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import JsonValue
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
 
 from domain.plan import RolloutPlan
-from workflows.commands import Command, Verb, only
-from workflows.gates import refusal
+from workflows.answers import Answer, Changed
+from workflows.commands import Verb
+from workflows.hearing import Hearing
 from workflows.progress import Progress
-from workflows.state import State
+
+__all__ = ["INPUT", "Answer", "RolloutMessages"]
 
 INPUT = ' Input: nothing, a text, or {"reason": "…", "by": "…"}.'
 PAUSE = "Hold the ramp where it is. The guardrails stay on: harm still rolls back." + INPUT
 RESUME = "Let a paused rollout bake on for what was left of its stage." + INPUT
-PROMOTE = "Go on to the next stage after one more check, without the rest of the bake." + INPUT
+PROMOTE = (
+    "Go on to the next stage after one more check, without the rest of the bake."
+    ' Input: nothing, or {"full": true, "reason": "…", "by": "…"}: full goes to production.'
+)
+SKIP = (
+    "Go past the next stage after one more check."
+    ' Input: nothing, or {"to": 3, "reason": "…", "by": "…"}: to stage 3.'
+)
 APPROVE = "Open the gate of a stage that has baked and waits for an approval." + INPUT
+EXTEND = (
+    "Bake the running stage, or watch the promoted version, for longer; also while it is paused."
+    ' Input: "2h", or {"longer": "2h", "reason": "…", "by": "…"}.'
+)
+AMEND = (
+    "Change the plan of the live rollout. Evidence, salt and users stay."
+    ' Input: {"set": {"final_bake": "2h", "stages.2.bake": "6h"}}, or {"plan": …}: a whole one.'
+)
 ROLLBACK = "Return every user to the version before, now and for good." + INPUT
 
 
-class Answer(BaseModel):
-    """What an update answers; a refusal is the update's failure and says why."""
-
-    model_config = ConfigDict(frozen=True)
-
-    accepted: bool = True
-    said: str = ""
-
-
-class RolloutMessages:
-    """The handlers. They set fields; the loop of the workflow acts."""
-
-    _state: State
-    _woken: bool
-
-    def _signalled(self, verb: Verb, given: Sequence[JsonValue]) -> None:
-        """Follow a signal if it can be; a rollback is followed however garbled its reason."""
-        try:
-            command = Command.parse(only(given))
-        except ValueError as error:
-            if verb is not Verb.ROLLBACK:
-                self._refuse_signal(verb, str(error))
-                return
-            command = Command(reason=f"{only(given)}"[:200])
-        if why := refusal(self._state, verb, now=workflow.now()):
-            self._refuse_signal(verb, why, by=command.by)
-            return
-        self._state.take(verb, command, now=workflow.now())
-        self._woken = True
-
-    def _refuse_signal(self, verb: Verb, why: str, *, by: str = "") -> None:
-        workflow.logger.warning(self._state.refuse(verb, why, by=by))
-        self._woken = True
-
-    def _validate(self, verb: Verb, given: JsonValue) -> None:
-        try:
-            Command.parse(given)
-        except ValueError as error:
-            _refused(f"{verb} was refused: {error}")
-        if why := refusal(self._state, verb, now=workflow.now()):
-            _refused(f"{verb} was refused: {why}")
-
-    def _answer(self, verb: Verb, given: JsonValue) -> Answer:
-        said = self._state.take(verb, Command.parse(given), now=workflow.now())
-        self._woken = True
-        bundle = self._state.rollout.bundle if self._state.rollout else ()
-        concerned = f" ({' + '.join(each.prompt for each in bundle)})" if bundle else ""
-        return Answer(said=f"{said}{concerned}")
+class RolloutMessages(Hearing):
+    """The handlers."""
 
     @workflow.query(description="Where the rollout stands, what it waits for, and until when.")
     def progress(self) -> Progress:
@@ -100,10 +67,25 @@ class RolloutMessages:
         """Go on to the next stage."""
         self._signalled(Verb.PROMOTE, given)
 
+    @workflow.signal(name="skip", description=SKIP)
+    def skip_signal(self, *given: JsonValue) -> None:
+        """Go past a stage."""
+        self._signalled(Verb.SKIP, given)
+
     @workflow.signal(name="approve", description=APPROVE)
     def approve_signal(self, *given: JsonValue) -> None:
         """Open the gate."""
         self._signalled(Verb.APPROVE, given)
+
+    @workflow.signal(name="extend", description=EXTEND)
+    def extend_signal(self, *given: JsonValue) -> None:
+        """Bake for longer."""
+        self._signalled(Verb.EXTEND, given)
+
+    @workflow.signal(name="amend", description=AMEND)
+    def amend_signal(self, *given: JsonValue) -> None:
+        """Change the plan."""
+        self._signalled(Verb.AMEND, given)
 
     @workflow.signal(name="rollback", description=ROLLBACK)
     def rollback_signal(self, *given: JsonValue) -> None:
@@ -125,10 +107,25 @@ class RolloutMessages:
         """Go on to the next stage, and answer."""
         return self._answer(Verb.PROMOTE, given)
 
+    @workflow.update(description=SKIP)
+    def skip(self, given: JsonValue = None) -> Answer:
+        """Go past a stage, and answer."""
+        return self._answer(Verb.SKIP, given)
+
     @workflow.update(description=APPROVE)
     def approve(self, given: JsonValue = None) -> Answer:
         """Open the gate, and answer."""
         return self._answer(Verb.APPROVE, given)
+
+    @workflow.update(description=EXTEND)
+    async def extend(self, given: JsonValue = None) -> Changed:
+        """Bake for longer, and answer."""
+        return await self._changed(Verb.EXTEND, given)
+
+    @workflow.update(description=AMEND)
+    async def amend(self, given: JsonValue = None) -> Changed:
+        """Change the plan, and answer with what differs."""
+        return await self._changed(Verb.AMEND, given)
 
     @workflow.update(description=ROLLBACK)
     def rollback(self, given: JsonValue = None) -> Answer:
@@ -147,14 +144,22 @@ class RolloutMessages:
     def _may_promote(self, given: JsonValue = None) -> None:
         self._validate(Verb.PROMOTE, given)
 
+    @skip.validator
+    def _may_skip(self, given: JsonValue = None) -> None:
+        self._validate(Verb.SKIP, given)
+
     @approve.validator
     def _may_approve(self, given: JsonValue = None) -> None:
         self._validate(Verb.APPROVE, given)
 
+    @extend.validator
+    def _may_extend(self, given: JsonValue = None) -> None:
+        self._validate(Verb.EXTEND, given)
+
+    @amend.validator
+    def _may_amend(self, given: JsonValue = None) -> None:
+        self._validate(Verb.AMEND, given)
+
     @rollback.validator
     def _may_roll_back(self, given: JsonValue = None) -> None:
         self._validate(Verb.ROLLBACK, given)
-
-
-def _refused(why: str) -> NoReturn:
-    raise ApplicationError(why, type="Refused", non_retryable=True)

@@ -84,7 +84,8 @@ def _row(name: str, value: str) -> str:
 
 
 HELP = (
-    "More Actions → Send a Signal: `pause`, `resume`, `promote`, `approve`, `rollback`;"
+    "More Actions → Send a Signal: `pause`, `resume`, `promote`, `skip`, `approve`, `extend`,"
+    " `amend`, `rollback`;"
     ' input is optional: `{"reason": "…", "by": "…"}`.'
 )
 

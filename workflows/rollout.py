@@ -8,10 +8,11 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.rollouts import Check, RolloutActivities
-    from domain.judge import Action, Verdict
-    from workflows import execution, opening, timing
+    from domain.judge import Verdict
+    from workflows import execution, opening, orders, timing
     from workflows.commands import Command, only
     from workflows.execution import Method, Order, Result
+    from workflows.granting import Grants
     from workflows.messages import RolloutMessages
     from workflows.progress import Outcome
     from workflows.publication import Publication
@@ -38,7 +39,7 @@ class RolloutWorkflow(RolloutMessages):
         except ValidationError:
             self._state = State()  # opening refuses what we did not write ourselves
         self._woken = False
-        self._publication = Publication()
+        self._grants, self._publication = Grants(), Publication()
 
     @workflow.run
     async def run(self, *given: JsonValue) -> Outcome:
@@ -74,11 +75,16 @@ class RolloutWorkflow(RolloutMessages):
             asked = workflow.now()
             try:
                 if state.final:
-                    await self._do(RolloutActivities.complete, state.id, "for everybody")
-                    return self._end(Phase.PROMOTED, Command(reason=state.verdict.reason))
-                await self._enter(state.stage + 1)
+                    return await self._complete()
+                await self._enter(state.next_stage())
             except ActivityError as error:
                 timing.put_off(state, error, asked=asked, now=workflow.now())
+
+    async def _complete(self) -> Outcome:
+        await self._do(RolloutActivities.complete, self._state.id, "for everybody")
+        outcome = self._end(Phase.PROMOTED, Command(reason=self._state.verdict.reason))
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return outcome
 
     async def _stay_outside(self) -> None:
         """Wait if the first ramp was refused for now; nobody is served, so nothing is judged."""
@@ -86,6 +92,7 @@ class RolloutWorkflow(RolloutMessages):
             timing.tell_of_windows(self._state, workflow.now())
             await self._write_notes()
             await self._wait()
+            await self._grants.carry_out(self._state, self._do)
             if self._state.pause is None:
                 return
 
@@ -94,20 +101,20 @@ class RolloutWorkflow(RolloutMessages):
         state = self._state
         if stage <= len(state.plan.stages):
             said = f"to {state.plan.stages[stage - 1].percent:g} %"
-            epoch = await self._do(RolloutActivities.ramp, state.ramp_order(stage), said)
+            epoch = await self._do(RolloutActivities.ramp, orders.ramp(state, stage), said)
         else:
-            epoch = await self._do(RolloutActivities.promote, state.promote_order(), "promote it")
+            epoch = await self._do(RolloutActivities.promote, orders.promote(state), "promote it")
         state.enter(stage, epoch=epoch, now=workflow.now())
 
     async def _bake(self) -> None:
         """Judge at every check, whatever the phase, until the stage may end."""
         while True:
             await self._wait()
+            await self._grants.carry_out(self._state, self._do)
             await self._write_notes()
             self._state.checks += 1
-            self._state.verdict = await self._check()
-            if self._state.verdict.action is Action.ROLL_BACK:
-                self._state.harmed()
+            self._state.judged(await self._check())
+            if self._rollback_ordered():
                 raise execution.GivenUp
             if self._state.may_go_on(workflow.now()):
                 return

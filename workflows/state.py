@@ -4,19 +4,20 @@ from datetime import datetime, timedelta
 
 from pydantic import BaseModel
 
-from activities.rollouts import Opened, Promote, Ramp
-from domain.duration import spell
-from domain.judge import Action, Verdict, unreadable
+from activities.rollouts import Opened
+from domain.judge import Action, Standing, Verdict, unreadable
 from domain.plan import RolloutPlan, Stage
 from domain.record import Kind, Rollout
 from workflows.calendar import Calendar
-from workflows.commands import KINDS, Command, Verb
+from workflows.commands import Command, Verb
 from workflows.notes import Notes
 from workflows.phase import Phase as Phase
 from workflows.phase import phase_of
+from workflows.requests import Requests
 
 GUARD = "guardrails"  # who rolls back when no person does
 OUTSIDE = timedelta(days=1)  # how long to wait at most before the first ramp
+FULLY = 1_000  # a target beyond the last stage of any plan: production
 GROWTH = 1.5  # risk is highest just after a ramp: each wait for a check is half as long again
 
 
@@ -27,6 +28,8 @@ class State(BaseModel):
         stage: Counted from 1; one more than the plan has is the bake after promotion.
         baked: Time this stage has baked before `since`; a pause stops this clock.
         interval: The next wait for a check.
+        fired: Guardrails that any check read as harmed, those that only hold included.
+        target: The stage that a person sent it on to; 0 is the next one.
         rollback: Ordered by a person; the loop acts on it at once.
         ending: Set once there is no way back.
     """
@@ -42,14 +45,17 @@ class State(BaseModel):
     next_check_at: datetime | None = None
     checks: int = 0
     verdict: Verdict = Verdict()
+    fired: tuple[str, ...] = ()
     blind_since: datetime | None = None
     pause: Command | None = None
     approval: Command | None = None
     hurry: Command | None = None
+    target: int = 0
     rollback: Command | None = None
     refused: str = ""
     notes: Notes = Notes()
     calendar: Calendar = Calendar()
+    requests: Requests = Requests()
     ending: Phase | None = None
 
     @property
@@ -74,6 +80,11 @@ class State(BaseModel):
         return self.rollout is not None and self.stage > len(self.plan.stages)
 
     @property
+    def is_over(self) -> bool:
+        """Whether it ends, or is about to: nothing but the rollback is carried out any more."""
+        return self.ending is not None or self.rollback is not None
+
+    @property
     def step(self) -> Stage:
         """The stage that is baking; the bake after promotion counts as one."""
         if self.final:
@@ -96,24 +107,28 @@ class State(BaseModel):
         """Start the clock of a stage that was just ramped to."""
         self.stage, self.epoch, self.since, self.baked = stage, epoch, now, timedelta(0)
         self.interval, self.verdict = self.plan.check_min, Verdict()
-        self.approval = self.hurry = self.calendar.closed = None
+        self.approval = self.calendar.closed = None
+        if stage >= self.target or self.final:
+            self.hurry, self.target = None, 0
         if self.pause is not None:
             self.since = None
 
-    def ramp_order(self, stage: int) -> Ramp:
-        """Return the order to ramp to the stage, in the name of whoever sent it on."""
-        sent = self.hurry or self.approval or Command()
-        sent_by = {"by": sent.by, "reason": sent.reason}
-        return Ramp(rollout_id=self.id, stage=stage, epoch=self.epoch, **sent_by)
+    def next_stage(self) -> int:
+        """Return where it goes on to; past the last stage, into production."""
+        following, last = self.stage + 1, len(self.plan.stages)
+        return following if following > last else min(max(following, self.target), last)
 
-    def promote_order(self) -> Promote:
-        """Return the order to promote, in the name of whoever sent it on."""
-        sent = self.hurry or self.approval or Command()
-        return Promote(rollout_id=self.id, epoch=self.epoch, by=sent.by, reason=sent.reason)
+    def follow(self, plan: RolloutPlan) -> None:
+        """Go on by another plan."""
+        self.rollout = self._opened.model_copy(update={"plan": plan})
+        self.interval = min(max(self.interval, plan.check_min), plan.check_max)
 
-    def harmed(self) -> None:
-        """Order a rollback because of the latest verdict."""
-        self.rollback = Command(reason=self.verdict.reason[:2000], by=GUARD)
+    def judged(self, verdict: Verdict) -> None:
+        """Take in a verdict; one of harm orders a rollback."""
+        found = (one.guardrail for one in verdict.readings if one.standing is Standing.HARMED)
+        self.verdict, self.fired = verdict, tuple(dict.fromkeys((*self.fired, *found)))
+        if verdict.action is Action.ROLL_BACK:
+            self.rollback = Command(reason=verdict.reason[:2000], by=GUARD)
 
     def blind(self, why: str, *, now: datetime) -> Verdict:
         """Return what follows when a check could not be made at all."""
@@ -135,7 +150,7 @@ class State(BaseModel):
 
     def may_go_on(self, now: datetime) -> bool:
         """Say whether the next stage may start."""
-        return self.ready(now) and self.calendar.shut(now) is None
+        return self.ready(now) and not self.requests.wishes and self.calendar.shut(now) is None
 
     def ready(self, now: datetime) -> bool:
         """Say whether nothing but closed windows may be in the way."""
@@ -165,29 +180,6 @@ class State(BaseModel):
     def phase(self, now: datetime) -> Phase:
         """Return what the rollout is doing."""
         return phase_of(self, now=now)
-
-    def take(self, verb: Verb, command: Command, *, now: datetime) -> str:
-        """Do what was asked, as far as a field can; return the answer for the operator."""
-        if verb in KINDS:
-            self.notes.say(KINDS[verb], command.by, command.reason)
-        if verb is Verb.PAUSE:
-            self.baked, self.since, self.pause = self.elapsed(now), None, command
-            return "paused: the ramp holds, the guardrails stay on"
-        if verb is Verb.RESUME:
-            self.pause, self.since = None, now
-            left = (self.step.bake - self.baked).total_seconds() if self.stage else 0
-            return f"resumed: {spell(timedelta(seconds=max(round(left), 0)))} of the bake are left"
-        if verb is Verb.PROMOTE:
-            self.hurry = command
-            on = "promoted: it goes on after one more check, unless that finds harm"
-            return on + self.calendar.but(now)
-        if verb is Verb.APPROVE:
-            self.approval = command
-            on = "approved: it goes on after one more check, unless that finds harm or doubt"
-            return on + self.calendar.but(now)
-        withdrawn = self.phase(now) is Phase.SCHEDULED
-        self.rollback = command
-        return "withdrawn: it was not opened, nothing was changed" if withdrawn else "rolling back"
 
     def refuse(self, verb: Verb, why: str, *, by: str = "") -> str:
         """Keep a refusal of a signal, which nobody could be told, where people look."""

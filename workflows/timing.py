@@ -5,7 +5,6 @@ from datetime import datetime
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from domain.instants import clock
-from domain.judge import Action
 from domain.record import Kind
 from domain.windows.opening import Closed
 from workflows.commands import Command
@@ -39,9 +38,8 @@ def put_off(state: State, error: ActivityError, *, asked: datetime, now: datetim
         raise error
     if refusal.type == "Stale":
         state.blind_since = state.blind_since or asked
-        state.verdict = state.blind(cause(error), now=now)
-        if state.verdict.action is Action.ROLL_BACK:
-            state.harmed()
+        state.judged(state.blind(cause(error), now=now))
+        if state.rollback is not None:
             raise GivenUp from error
         return
     until = datetime.fromisoformat(refusal.details[0]) if refusal.details else None

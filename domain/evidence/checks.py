@@ -6,9 +6,11 @@ from datetime import timedelta
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain import clock, journal
+from domain.amendment import plan_at
 from domain.bundles.members import size
 from domain.bundles.verdicts import parted
-from domain.evidence.looks import METHOD, Judged
+from domain.evidence.carrying import carried
+from domain.evidence.looks import METHOD, Evidence, Judged
 from domain.evidence.sight import Comparison, see
 from domain.evidence.weighing import weigh
 from domain.plan import RolloutPlan
@@ -17,9 +19,10 @@ from domain.tables import ExperimentRow, RolloutRow, VersionRow
 
 async def judge(session: AsyncSession, row: RolloutRow, *, number: int, baked: timedelta) -> Judged:
     """Look, and weigh what is seen; in a thread, because the arithmetic may take milliseconds."""
-    whole, evidence = RolloutPlan.model_validate(row.plan), await journal.latest(session, row)
-    plan = parted(whole, among=await size(session, row))
+    among = await size(session, row)
+    plan = parted(RolloutPlan.model_validate(row.plan), among=among)
     policy, now = plan.policy_at(row.stage), await clock.now(session)
+    evidence = await evidence_for(session, row, plan)
     look = await see(
         session,
         await _comparison(session, row),
@@ -40,6 +43,17 @@ async def judge(session: AsyncSession, row: RolloutRow, *, number: int, baked: t
         evidence=evidence,
         verdict=verdict,
     )
+
+
+async def evidence_for(session: AsyncSession, row: RolloutRow, plan: RolloutPlan) -> Evidence:
+    """Return the evidence so far, as the guardrails of the plan see it; `plan` is the prompt's."""
+    latest = await journal.latest(session, row)
+    if latest.policy in ("", plan.policy_at(row.stage).fingerprint):
+        return latest.evidence
+    amended = await journal.amendments(session, row.id)
+    before = plan_at(RolloutPlan.model_validate(row.plan), amended, latest.number)
+    among = await size(session, row)
+    return carried(latest.evidence, parted(before, among=among), plan)
 
 
 async def _comparison(session: AsyncSession, row: RolloutRow) -> Comparison:

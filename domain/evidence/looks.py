@@ -34,6 +34,11 @@ class Counts(Frozen):
         mine, theirs = self.model_dump(), other.model_dump()
         return type(self)(**{name: mine[name] + theirs[name] for name in mine})
 
+    def minus(self, before: Self) -> Self:
+        """Return what has come since."""
+        mine, theirs = self.model_dump(), before.model_dump()
+        return type(self)(**{name: mine[name] - theirs[name] for name in mine})
+
     def fell_below(self, before: Self) -> bool:
         """Say whether something that can only grow has shrunk."""
         mine, theirs = self.model_dump(), before.model_dump()
@@ -126,6 +131,9 @@ class Trail(Frozen):
         epochs: Earlier epochs' treatment and control, for the test of means.
         log_e: Of harm, now; `peak` is the highest so far, and `log_safe` that of safety.
         blind_since: Since when it could not be measured; None when it can.
+        late: Whether an amendment added it and nothing of it was seen yet.
+        base: What had been counted in this epoch when it was added: seen before anybody asked for
+            it, and so never held against the candidate.
     """
 
     epoch: int = -1
@@ -146,6 +154,8 @@ class Trail(Frozen):
     log_safe: float = 0.0
     log_mean: float = 0.0
     blind_since: datetime | None = None
+    late: bool = False
+    base: tuple[Counts, ...] = ()
 
 
 class Evidence(Frozen):
@@ -157,6 +167,8 @@ class Evidence(Frozen):
         log_mismatch: That users are not split as they should be; `past_mismatch` of past epochs.
         seen: The most observations of treatment in this epoch; `silent_since` when that grew last.
         given_up: The stage that was inconclusive and waits for a person; 0 when none does.
+        stakes: Each guardrail's share of alpha once the guardrails were amended, and `purse` the
+            evidence that none of them holds; () while the plan's own weights hold.
     """
 
     trails: tuple[Trail, ...] = ()
@@ -169,6 +181,12 @@ class Evidence(Frozen):
     seen: int = 0
     silent_since: datetime | None = None
     given_up: int = 0
+    stakes: tuple[float, ...] = ()
+    purse: float = 0.0
+
+    def shares(self, weights: tuple[float, ...]) -> tuple[float, ...]:
+        """Return what each guardrail's evidence weighs, where the plan says `weights`."""
+        return self.stakes or weights
 
 
 class Judged(Frozen):

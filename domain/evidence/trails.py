@@ -44,11 +44,13 @@ def _read(guardrail: Guardrail, trail: Trail, sample: Sample, look: Look) -> Tra
     if sample.error or (trail.epoch == look.epoch and _shrunk(trail, sample)):
         return trail.model_copy(update={"blind_since": trail.blind_since or look.at})
     trail = trail if trail.epoch == look.epoch else _turned(trail)
+    if trail.late and sample.counts:
+        trail = _added(trail, sample)
     if guardrail.kind is GuardrailKind.EVIDENCE and sample.counts and not trail.harm:
         trail = _begun(trail, sample)
     told = {
         "epoch": look.epoch,
-        "latest": sample.counts,
+        "latest": _less(sample.counts, trail.base),
         "present": (sample.treatment, sample.control),
         "blind_since": None,
     }
@@ -82,15 +84,28 @@ def totals(trail: Trail, channel: int = 0) -> Counts:
 
 
 def _shrunk(trail: Trail, sample: Sample) -> bool:
-    pairs = zip(sample.counts, trail.latest, strict=False)
+    pairs = zip(_less(sample.counts, trail.base), trail.latest, strict=False)
     return any(now.fell_below(then) for now, then in pairs)
+
+
+def _less(counts: tuple[Counts, ...], base: tuple[Counts, ...]) -> tuple[Counts, ...]:
+    if not base:
+        return counts
+    return tuple(now.minus(then) for now, then in zip(counts, base, strict=True))
+
+
+def _added(trail: Trail, sample: Sample) -> Trail:
+    """Leave out what had come before somebody asked for this guardrail, perhaps because of it."""
+    seen = {"base": sample.counts, "looked": sample.counts}
+    seen["looked_near"] = sample.near or sample.counts
+    return trail.model_copy(update=seen | {"late": False})
 
 
 def _turned(trail: Trail) -> Trail:
     """Close an epoch: what was counted stays, what was not looked at is never looked at."""
     past = trail.past or (Counts(),) * len(trail.latest)
     kept = tuple(old.plus(late) for old, late in zip(past, trail.latest, strict=True))
-    blank = {"looked": (), "looked_near": (), "latest": (), "present": (Arm(), Arm())}
+    blank = {"looked": (), "looked_near": (), "latest": (), "base": (), "present": (Arm(), Arm())}
     measured = trail.present[0].n or trail.present[1].n
     epochs = (*trail.epochs, trail.present) if measured else trail.epochs
     return trail.model_copy(update={"past": kept or trail.past, "epochs": epochs} | blank)

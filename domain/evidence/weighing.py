@@ -53,11 +53,12 @@ def weigh(
 def _accuse(policy: Policy, evidence: Evidence) -> Evidence:
     """Combine the evidence of harm; once it is enough, name who it is, for good."""
     log_es = [trail.log_e for trail in evidence.trails]
-    log_e = combined(log_es, policy.weights) if any(policy.weights) else 0.0
+    shares = evidence.shares(policy.weights)
+    log_e = combined(log_es, shares) if any(shares) else 0.0
     named = evidence.guilty
-    if not named and any(policy.weights) and log_e >= -math.log(policy.alpha):
-        found = guilty(log_es, policy.weights, alpha=policy.alpha)
-        strongest = max(range(len(log_es)), key=lambda i: (policy.weights[i] > 0, log_es[i]))
+    if not named and any(shares) and log_e >= -math.log(policy.alpha):
+        found = guilty(log_es, shares, alpha=policy.alpha)
+        strongest = max(range(len(log_es)), key=lambda i: (shares[i] > 0, log_es[i]))
         named = tuple(policy.guardrails[i].name for i in found or [strongest])
     return evidence.model_copy(
         update={"log_e": log_e, "peak": max(evidence.peak, log_e), "guilty": named}
@@ -134,9 +135,11 @@ def _lacking(guardrail: Guardrail, trail: Trail, sample: Sample, look: Look) -> 
     """Return what is missing before anything can be said; empty when nothing is."""
     if not sample.treatment.n:
         return ", and no data proves nothing"
-    if sample.treatment.n < guardrail.fewest:
+    counted = trail.latest[0].n_t if trail.base and trail.latest else sample.treatment.n
+    if counted < guardrail.fewest:
         unit = "users" if guardrail.per == "user" else "events"
-        return f", needs {guardrail.fewest} {unit} in this stage to judge"
+        late = " since it was added" if trail.base else ""
+        return f", needs {guardrail.fewest} {unit} in this stage{late} to judge"
     if guardrail.kind is GuardrailKind.LIMIT:
         return ""
     if not trail.harm:

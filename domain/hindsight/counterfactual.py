@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
+from domain.amendment import Amended, plan_at
 from domain.errors import InvalidValue
+from domain.evidence.carrying import carried
 from domain.evidence.looks import METHOD, Evidence, Judged
 from domain.guardrail import Guardrail, GuardrailKind
 from domain.hindsight.replay import weighed
 from domain.judge import Action, Verdict
 from domain.plan import RolloutPlan
-from domain.policy import Policy
 from domain.value import Frozen
 
 SAME_EVIDENCE = (
@@ -72,55 +74,107 @@ class WhatIf(Frozen):
     notes: tuple[str, ...]
 
 
-def what_if(plan: RolloutPlan, other: RolloutPlan, checks: Sequence[Judged]) -> WhatIf:
+def what_if(
+    plan: RolloutPlan,
+    other: RolloutPlan,
+    checks: Sequence[Judged],
+    amended: Sequence[Amended] = (),
+) -> WhatIf:
     """Judge the looks of a rollout by another plan.
 
     Of the other plan, the policies count: guardrails, alpha, what may be promoted when, and what
-    follows from doubt; stage by stage, its last one for all that are beyond it.
+    follows from doubt; stage by stage, its last one for all that are beyond it. A guardrail that an
+    amendment began to count, or stopped counting, counts here as long as it was.
 
     Args:
-        plan: The rollout's.
+        plan: The rollout's, as it is now.
         other: Its guardrails in any order, with any levels, floors, targets and roles.
         checks: All of the rollout's, oldest first.
+        amended: How its plan was changed, oldest first.
 
     Raises:
         InvalidValue: A guardrail of the other plan asks for what was not counted.
     """
-    picked = [_answering(guardrail, plan.guardrails) for guardrail in other.guardrails]
-    evidence, judged = Evidence(), list[Reconsidered]()
-    for check in checks:
-        policy = _counted_alike(other.policy_at(_stage(other, check)), plan, picked)
-        samples = tuple(check.look.samples[number] for number in picked)
-        look = check.look.model_copy(update={"samples": samples})
-        verdict, evidence = weighed(policy, evidence, look, number=check.number)
-        judged.append(
-            Reconsidered(
-                number=check.number,
-                at=check.look.at,
-                stage=check.stage,
-                percent=check.percent,
-                recorded=check.verdict,
-                other=verdict,
-            )
-        )
+    known = _ever(plan, amended)
+    for guardrail in other.guardrails:
+        _refuse_unanswered(guardrail, known)
+    judged = list(_rejudged(plan, other, checks, amended))
     return WhatIf(
         checks=tuple(judged),
         first=next((check for check in judged if check.differs), None),
         recorded=_course((check, check.recorded) for check in judged),
         other=_course((check, check.other) for check in judged),
-        notes=(*_notes(plan, other, picked, checks), SAME_EVIDENCE),
+        notes=(*_notes(plan, other, known, checks), *_gaps(other, plan, amended), SAME_EVIDENCE),
     )
 
 
-def _answering(asked: Guardrail, recorded: Sequence[Guardrail]) -> int:
-    """Return which recorded guardrail has counted what is asked; in the same unit, if one has."""
-    found = [number for number, known in enumerate(recorded) if _same_counts(asked, known)]
-    if not found:
-        known = ", ".join(map(_asked_for, recorded))
+def _rejudged(
+    plan: RolloutPlan,
+    other: RolloutPlan,
+    checks: Sequence[Judged],
+    amended: Sequence[Amended],
+) -> Iterator[Reconsidered]:
+    evidence, before = Evidence(), other
+    for check in checks:
+        picked = _answered(other, plan_at(plan, amended, check.number), check)
+        samples = tuple(check.look.samples[number] for number in picked.places)
+        evidence, before = carried(evidence, before, picked.plan), picked.plan
+        verdict, evidence = weighed(
+            picked.plan.policy_at(_stage(other, check)),
+            evidence,
+            check.look.model_copy(update={"samples": samples}),
+            number=check.number,
+        )
+        yield Reconsidered(
+            number=check.number,
+            at=check.look.at,
+            stage=check.stage,
+            percent=check.percent,
+            recorded=check.verdict,
+            other=verdict,
+        )
+
+
+class _Picked(NamedTuple):
+    """The other plan, as far as a check can answer it, and which samples do."""
+
+    plan: RolloutPlan
+    places: tuple[int, ...]
+
+
+def _answered(other: RolloutPlan, plan: RolloutPlan, check: Judged) -> _Picked:
+    """Leave what was counted at the check, in the unit that was counted."""
+    found = [(asked, _place(asked, plan.guardrails)) for asked in other.guardrails]
+    pairs = [(asked, place) for asked, place in found if place is not None]
+    if not pairs:
+        known = ", ".join(map(_asked_for, plan.guardrails))
+        raise InvalidValue(f"check {check.number} cannot be answered: recorded were {known}")
+    guardrails = tuple(
+        asked.model_copy(update={"per": _unit(plan.guardrails[place])}) for asked, place in pairs
+    )
+    # A part of a plan may spend less than the whole, and is none that anybody could have written.
+    part = other.model_copy(update={"guardrails": guardrails})
+    return _Picked(part, tuple(place for _, place in pairs))
+
+
+def _ever(plan: RolloutPlan, amended: Sequence[Amended]) -> list[Guardrail]:
+    """Return the guardrails of every plan there was, the first plan's first."""
+    plans = [*(change.before for change in amended), plan]
+    return list(dict.fromkeys(guardrail for one in plans for guardrail in one.guardrails))
+
+
+def _refuse_unanswered(asked: Guardrail, recorded: Sequence[Guardrail]) -> None:
+    if _place(asked, recorded) is None:
+        known = ", ".join(dict.fromkeys(map(_asked_for, recorded)))
         raise InvalidValue(
             f"guardrail {_asked_for(asked)} cannot be answered: recorded were {known}"
         )
-    return min(found, key=lambda number: _unit(recorded[number]) != _unit(asked))
+
+
+def _place(asked: Guardrail, recorded: Sequence[Guardrail]) -> int | None:
+    """Return which recorded guardrail has counted what is asked; in the same unit, if one has."""
+    found = [number for number, known in enumerate(recorded) if _same_counts(asked, known)]
+    return min(found, key=lambda number: _unit(recorded[number]) != _unit(asked), default=None)
 
 
 def _same_counts(asked: Guardrail, known: Guardrail) -> bool:
@@ -146,16 +200,6 @@ def _unit(guardrail: Guardrail) -> str:
     return "event" if guardrail.kind is GuardrailKind.THRESHOLD else guardrail.per
 
 
-def _counted_alike(policy: Policy, plan: RolloutPlan, picked: Sequence[int]) -> Policy:
-    """Let guardrails speak of the unit that was counted."""
-    units = (_unit(plan.guardrails[number]) for number in picked)
-    guardrails = tuple(
-        guardrail.model_copy(update={"per": unit})
-        for guardrail, unit in zip(policy.guardrails, units, strict=True)
-    )
-    return policy.model_copy(update={"guardrails": guardrails})
-
-
 def _stage(other: RolloutPlan, check: Judged) -> int:
     return min(check.stage, len(other.stages))
 
@@ -177,11 +221,23 @@ def _course(judged: Iterable[tuple[Reconsidered, Verdict]]) -> Course:
     return Course(free_to_go_on=tuple(free.values()))
 
 
+def _gaps(other: RolloutPlan, plan: RolloutPlan, amended: Sequence[Amended]) -> Iterator[str]:
+    """Tell of what only some checks have counted."""
+    plans = [*(change.before for change in amended), plan]
+    for asked in other.guardrails:
+        if any(_place(asked, one.guardrails) is None for one in plans):
+            yield f"{asked.name}: judged only while the rollout's own plan counted it"
+
+
 def _notes(
-    plan: RolloutPlan, other: RolloutPlan, picked: Sequence[int], checks: Sequence[Judged]
+    plan: RolloutPlan,
+    other: RolloutPlan,
+    known: Sequence[Guardrail],
+    checks: Sequence[Judged],
 ) -> Iterator[str]:
-    for asked, number in zip(other.guardrails, picked, strict=True):
-        counted = _unit(plan.guardrails[number])
+    for asked in other.guardrails:
+        place = _place(asked, known)
+        counted = _unit(asked) if place is None else _unit(known[place])
         if _unit(asked) != counted:
             yield f"{asked.name}: counted per {counted}, as recorded, not per {_unit(asked)}"
     ramps = [" → ".join(f"{s.percent:g} %" for s in one.stages) for one in (plan, other)]

@@ -179,7 +179,7 @@ def _explain(policy: Policy, number: int, check: Judged) -> Explanation:
         higher_is_better=guardrail.higher_is_better,
         unit="events" if by_event else "users",
         needs=guardrail.fewest,
-        alpha=policy.weights[number] * policy.alpha,
+        alpha=check.evidence.shares(policy.weights)[number] * policy.alpha,
         standing=reading.standing,
         said=reading.evidence,
         treatment=sample.treatment,

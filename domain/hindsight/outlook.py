@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import rel_entr
 
-from domain.evidence.looks import Counts, Judged, Sample, Trail
+from domain.evidence.looks import Counts, Evidence, Judged, Sample, Trail
 from domain.guardrail import Guardrail, GuardrailKind
 from domain.policy import Policy
 from domain.prompts import Json
@@ -52,7 +52,7 @@ def sureness(policy: Policy, number: int, check: Judged) -> Sureness:
         check: With its evidence.
     """
     trail, enough_safe = check.evidence.trails[number], -math.log(policy.alpha)
-    enough = _enough(policy, number, check.evidence.trails)
+    enough = _enough(policy, number, check.evidence)
     guardrail, sample = policy.guardrails[number], check.look.samples[number]
     return Sureness(
         harm=trail.log_e,
@@ -67,12 +67,13 @@ def sureness(policy: Policy, number: int, check: Judged) -> Sureness:
     )
 
 
-def _enough(policy: Policy, number: int, trails: Sequence[Trail]) -> float:
+def _enough(policy: Policy, number: int, evidence: Evidence) -> float:
     """Return the log e-value at which this guardrail tips the weighted mean, or acts by itself."""
-    weight = policy.weights[number]
+    shares = evidence.shares(policy.weights)
+    weight = shares[number]
     others = sum(
         share * math.exp(min(trail.log_e, 700))
-        for other, (share, trail) in enumerate(zip(policy.weights, trails, strict=True))
+        for other, (share, trail) in enumerate(zip(shares, evidence.trails, strict=True))
         if other != number
     )
     if not weight or others >= 1 / policy.alpha:

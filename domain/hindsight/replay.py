@@ -6,7 +6,9 @@ from datetime import datetime
 
 from pydantic import JsonValue
 
+from domain.amendment import Amended, plan_at
 from domain.errors import InvalidValue
+from domain.evidence.carrying import carried
 from domain.evidence.looks import METHOD, METHODS, Evidence, Judged, Look
 from domain.evidence.weighing import weigh
 from domain.judge import Verdict
@@ -31,25 +33,31 @@ class Difference(Frozen):
     recomputed: str
 
 
-def replay(plan: RolloutPlan, checks: Sequence[Judged]) -> list[Difference]:
+def replay(
+    plan: RolloutPlan, checks: Sequence[Judged], amended: Sequence[Amended] = ()
+) -> list[Difference]:
     """Judge every look again and return what differs from the journal, to the last digit.
 
     Compared are stage, policy, action, reason, readings and evidence. A check of another method is
     a difference; what follows it rests, as it did then, on the evidence it left.
 
     Args:
-        plan: The rollout's.
+        plan: The rollout's, as it is now.
         checks: All of the rollout's, oldest first.
+        amended: How its plan was changed, oldest first: each check was judged by the plan it had.
     """
     evidence, found = Evidence(), list[Difference]()
+    before = plan_at(plan, amended, 1)
     for check in checks:
+        present = plan_at(plan, amended, check.number)
+        evidence, before = carried(evidence, before, present), present
         if check.method not in METHODS:
             said = f"decided by method {check.method}, this is {METHOD}: not comparable"
             found.append(_difference(check, "method", said, METHOD))
             evidence = check.evidence
             continue
         try:
-            again = _again(plan, check, evidence)
+            again = _again(present, check, evidence)
         except InvalidValue as error:
             found.append(_difference(check, "look", "cannot be judged", str(error)))
             evidence = check.evidence

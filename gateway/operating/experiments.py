@@ -9,7 +9,18 @@ from pydantic import Field
 from control.experiments import ExperimentDescription, Verb
 from domain.trials.plan import ExperimentRequest
 from gateway.operating.rollouts import Order
-from gateway.operators import Body, Flag, Holder, Label, Operators, Plan, Reason, Said, prompt_of
+from gateway.operators import (
+    Body,
+    Flag,
+    Holder,
+    Key,
+    Label,
+    Operators,
+    Plan,
+    Reason,
+    Said,
+    prompt_of,
+)
 
 PLACE = "/v1/experiments"
 
@@ -66,7 +77,7 @@ class ExperimentRoutes:
         return await (await self._operators.experiments()).describe(*prompt_of(flag))
 
     async def order(
-        self, flag: Flag, verb: Verb, holder: Holder, given: Choice | None = None
+        self, flag: Flag, verb: Verb, holder: Holder, given: Choice | None = None, key: Key = ""
     ) -> Said:
         """Pause, resume, stop, conclude or deploy."""
         asked = given or Choice()
@@ -77,5 +88,6 @@ class ExperimentRoutes:
             version=asked.version or "",
             reason=asked.reason,
             by=holder.name,
+            key=key,
         )
         return Said(said=answer.said)

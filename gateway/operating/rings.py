@@ -9,7 +9,18 @@ from control.rollouts import Verb
 from control.segments import RingsDescription
 from domain.segments.plan import SegmentedRequest
 from gateway.operating.rollouts import Order
-from gateway.operators import Body, Flag, Holder, Label, Operators, Plan, Reason, Said, prompt_of
+from gateway.operators import (
+    Body,
+    Flag,
+    Holder,
+    Key,
+    Label,
+    Operators,
+    Plan,
+    Reason,
+    Said,
+    prompt_of,
+)
 
 PLACE = "/v1/rings"
 
@@ -58,10 +69,10 @@ class RingsRoutes:
         return await (await self._operators.rings()).describe(*prompt_of(flag))
 
     async def order(
-        self, flag: Flag, verb: Verb, holder: Holder, given: Order | None = None
+        self, flag: Flag, verb: Verb, holder: Holder, given: Order | None = None, key: Key = ""
     ) -> Said:
         """Pause, resume, promote, approve or roll back."""
         reason = given.reason if given else ""
         control = await self._operators.rings()
-        answer = await control.order(verb, *prompt_of(flag), reason=reason, by=holder.name)
+        answer = await control.order(verb, *prompt_of(flag), reason=reason, by=holder.name, key=key)
         return Said(said=answer.said)

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import Field, JsonValue
 
 from control.connection import NoRollout, Unreachable
+from control.keys import identity
 from control.rollouts import TELLING, Description, Verb
 from domain.bundles.companions import MOST
 from domain.errors import InvalidValue
@@ -19,6 +20,7 @@ from gateway.operators import (
     Body,
     Flag,
     Holder,
+    Key,
     Label,
     Operators,
     Plan,
@@ -69,6 +71,26 @@ def _companion(along: Along) -> dict[str, JsonValue]:
     return {"name": name, "prompt_type": prompt_type, "candidate": along.candidate}
 
 
+class Steering(Order):
+    """Why; and what promote, skip, extend and amend take besides."""
+
+    full: bool = Field(default=False, description="promote: to the last stage, into production.")
+    to: int | None = Field(default=None, description="skip: the stage to go to, from 1.")
+    longer: Label | None = Field(default=None, description="extend: by how much.", examples=["2h"])
+    plan: Label | Plan | None = Field(default=None, description="amend: a preset, or a whole plan.")
+    set: Plan = Field(
+        default_factory=dict,
+        description="amend: single values by their place; stages and guardrails count from 1.",
+        examples=[{"final_bake": "2h", "stages.2.bake": "6h"}],
+    )
+
+
+class Steered(Said):
+    """What the rollout answered; of a change to the plan, a line for each value."""
+
+    changes: Sequence[str] = ()
+
+
 class RolloutRoutes:
     """The verbs of `control.rollouts.Control`, by the name of the token's holder."""
 
@@ -94,7 +116,7 @@ class RolloutRoutes:
         """Return at most 100, live and ended."""
         return await (await self._operators.rollouts()).list()
 
-    async def start(self, given: NewRollout, holder: Holder) -> Description:
+    async def start(self, given: NewRollout, holder: Holder, key: Key = "") -> Description:
         """Start it and wait until it is open; without a live worker, ten seconds."""
         name, prompt_type = prompt_of(given.flag)
         request = RolloutRequest.parse(
@@ -109,7 +131,7 @@ class RolloutRoutes:
                 "start_at": given.start_at,
             }
         )
-        return await (await self._operators.rollouts()).start(request)
+        return await (await self._operators.rollouts()).start(request, key=key)
 
     async def describe(self, flag: Flag) -> Description:
         """Say where it stands, what it waits for, and how it ended."""
@@ -126,26 +148,31 @@ class RolloutRoutes:
         flag: Flag,
         verb: Verb,
         holder: Holder,
-        given: Order | None = None,
+        given: Steering | None = None,
+        key: Key = "",
         direct: Annotated[bool, Query(description=DIRECT)] = False,
-    ) -> Said:
-        """Pause, resume, promote, approve or roll back; a rollback is never refused."""
+    ) -> Steered:
+        """Send a verb; a rollback is never refused."""
         name, prompt_type = prompt_of(flag)
-        reason = given.reason if given else ""
+        asked = given.model_dump(exclude_unset=True) if given else {}
+        reason = asked.pop("reason", "")
+        identity(verb, {"reason": reason, "key": key, **asked})  # refuses what cannot be meant
         if direct:
             return await self._directly(flag, verb, reason, by=holder.name)
         control = await self._operators.rollouts()
         try:
-            answer = await control.order(verb, name, prompt_type, reason=reason, by=holder.name)
+            answer = await control.order(
+                verb, name, prompt_type, reason=reason, by=holder.name, key=key, asked=asked
+            )
         except NoRollout:
             if verb is Verb.ROLLBACK and await self._rollouts.roll_back_prompt(
                 name, prompt_type, reason=reason or "its workflow was gone", by=holder.name
             ):
-                return Said(said="rolled back in the database: its workflow was gone")
+                return Steered(said="rolled back in the database: its workflow was gone")
             raise
-        return Said(said=answer.said)
+        return Steered(said=answer.said, changes=answer.changes)
 
-    async def _directly(self, flag: str, verb: Verb, reason: str, *, by: str) -> Said:
+    async def _directly(self, flag: str, verb: Verb, reason: str, *, by: str) -> Steered:
         """Roll back in the database, then tell the workflow, if Temporal is there."""
         if verb is not Verb.ROLLBACK:
             raise InvalidValue(f"direct: only a rollback can be, got {verb.value}")
@@ -158,4 +185,4 @@ class RolloutRoutes:
         except (Unreachable, TimeoutError):
             told = False
         then = "was told" if told else "was not reached, and will find it so"
-        return Said(said=f"rolled back directly, and read back; its workflow {then}")
+        return Steered(said=f"rolled back directly, and read back; its workflow {then}")

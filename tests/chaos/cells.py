@@ -17,7 +17,10 @@ from tests.chaos.scene import AT_ONCE, ENDLESS, PROMOTED, QUICK, ROLLED_BACK, SL
 
 Play = Callable[[Scene], Awaitable[None]]
 COLUMNS = ("before commit", "after commit", "mid-bake", "mid-rollback")
-NOTED = (Kind.OPENED, Kind.RAMPED, Kind.PAUSED, Kind.RESUMED, *PROMOTED[2:])
+STORIES = {  # of what is not simply promoted
+    "note": (Kind.OPENED, Kind.RAMPED, Kind.PAUSED, Kind.RESUMED, *PROMOTED[2:]),
+    "amend": (Kind.OPENED, Kind.RAMPED, Kind.AMENDED, *PROMOTED[2:]),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +57,13 @@ async def with_a_note(scene: Scene) -> None:
     await scene.until_checked()
     await scene.handle.signal("pause")
     await scene.handle.signal("resume")
+
+
+async def with_an_amendment(scene: Scene) -> None:
+    """Somebody has the promoted version watched for longer."""
+    await scene.start(SLOW)
+    await scene.until_checked()
+    await scene.handle.signal("amend", {"set": {"final_bake": "1500ms"}})
 
 
 async def by_appointment(scene: Scene) -> None:
@@ -149,6 +159,7 @@ FORWARD = {
     "ramp": let_be,
     "check": let_be,
     "note": with_a_note,
+    "amend": with_an_amendment,
     "promote": let_be,
     "complete": let_be,
 }
@@ -170,7 +181,7 @@ def _kills() -> list[Cell]:
             column=column,
             play=killed(activity, moment, way=way),
             ending=RolloutStatus.PROMOTED,
-            story=NOTED if activity == "note" else PROMOTED,
+            story=STORIES.get(activity, PROMOTED),
             activity=activity,
         )
         for activity, way in FORWARD.items()

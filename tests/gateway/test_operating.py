@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -12,9 +13,11 @@ PLAN = {"stages": [{"percent": 10, "bake": "30d"}, {"percent": 100}], "check_max
 STARTED = {"flag": "greeting.system", "candidate": "1.1.0", "plan": PLAN, "reason": "better"}
 
 
-async def operate(way_in: Entrance, path: str, body: Any = None) -> tuple[int, Any]:
+async def operate(
+    way_in: Entrance, path: str, body: Any = None, *, key: str = ""
+) -> tuple[int, Any]:
     content = b"" if body is None else json.dumps(body).encode()
-    headers = {"content-type": "application/json"}
+    headers = {"content-type": "application/json", "idempotency-key": key}
     answer = await way_in.ask(
         "POST", f"/v1/{path}", role=Role.OPERATE, content=content, headers=headers
     )
@@ -54,6 +57,42 @@ async def test_a_rollout_is_started_paused_resumed_and_rolled_back_over_http(
         ("rolled_back", "operate"),
     }
     assert any("enough" in line["reason"] for line in journal)
+
+
+async def test_a_rollout_is_amended_extended_and_steered_once_per_key_over_http(
+    operated: Entrance,
+) -> None:
+    flag, begin = "rollouts/greeting.system", str(uuid4())  # the server is that of other tests, too
+    first = await operate(operated, "rollouts", STARTED, key=begin)
+    again = await operate(operated, "rollouts", STARTED, key=begin)
+    other = await operate(operated, "rollouts", STARTED | {"plan": "demo"}, key=begin)
+    change = {"set": {"final_bake": "2h", "stages.1.bake": "20d"}, "reason": "quiet"}
+    amended = await operate(operated, f"{flag}/amend", change, key="a")
+    repeated = await operate(operated, f"{flag}/amend", change, key="a")
+    lower = await operate(operated, f"{flag}/amend", {"set": {"stages.1.percent": 5}})
+    wider = await operate(operated, f"{flag}/amend", {"set": {"alpha": 0.5}})
+    extended = await operate(operated, f"{flag}/extend", {"longer": "2h"})
+    misused = await operate(operated, f"{flag}/pause", key="a")
+    skipped = await operate(operated, f"{flag}/skip")
+    await operate(operated, f"{flag}/rollback", key="r")
+
+    assert (first[0], again[0], other[0]) == (201, 201, 409)
+    assert first[1]["run_id"] == again[1]["run_id"]
+    assert amended == repeated
+    assert amended[1] == {
+        "said": "amended",
+        "changes": ["stages.1.bake: 30d → 20d", "final_bake: 30m → 2h"],
+    }
+    assert [refused[0] for refused in (lower, wider, misused, skipped)] == [409] * 4
+    assert "lowers stage 1" in lower[1]["detail"]
+    assert "widens" in wider[1]["detail"]
+    assert "used for amend already" in misused[1]["detail"]
+    assert extended[1]["changes"] == ["stages.1.bake: 20d → 20d2h"]
+    await operated.until(lambda: phase(operated), "rolled_back")
+    _, journal = await look(operated, f"{flag}/decisions")
+    kinds = [line["kind"] for line in journal]
+    assert (kinds.count("amended"), kinds.count("extended")) == (1, 1)
+    assert next(line for line in journal if line["kind"] == "amended")["by"] == "operate"
 
 
 async def phase(way_in: Entrance) -> str | None:
@@ -149,6 +188,15 @@ IMPOSSIBLE: list[tuple[str, Any]] = [
     ("rollouts/greeting/pause", None),
     ("rollouts/greeting.system/explode", None),
     ("rollouts/greeting.system/pause", {"reason": 7}),
+    ("rollouts/greeting.system/pause", {"longer": "2h"}),
+    ("rollouts/greeting.system/extend", {"longer": "soon"}),
+    ("rollouts/greeting.system/amend", {}),
+    ("rollouts/greeting.system/amend", {"plan": "nope"}),
+    ("rollouts/greeting.system/amend", {"plan": {"stages": []}}),
+    ("rollouts/greeting.system/amend", {"set": {"final_bake": "a\x00"}}),
+    ("rollouts/greeting.system/amend", {"set": []}),
+    ("rollouts/greeting.system/skip", {"to": 0}),
+    ("rollouts/greeting.system/promote", {"full": "very"}),
     ("experiments", {"flag": "greeting.system", "plan": {}}),
     ("rings", {"flag": "greeting.system", "candidate": "1.1.0", "plan": {"x": 1}}),
     ("monitors", {"name": "m", "plan": {}}),

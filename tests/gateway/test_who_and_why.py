@@ -21,8 +21,15 @@ ROLLOUT: Mapping[Verb, tuple[Sequence[Verb], dict[str, Any]]] = {
     Verb.PAUSE: ((), PLAN),
     Verb.RESUME: ((Verb.PAUSE,), PLAN),
     Verb.PROMOTE: ((), PLAN),
+    Verb.SKIP: ((), PLAN | {"stages": [*STAGES[:2], {"percent": 60}, STAGES[2]]}),
+    Verb.EXTEND: ((), PLAN),
+    Verb.AMEND: ((), PLAN),
     Verb.APPROVE: ((), GATED),
     Verb.ROLLBACK: ((), PLAN),
+}
+SAYS: Mapping[Verb, dict[str, Any]] = {  # what a verb has to be told besides
+    Verb.EXTEND: {"longer": "2h"},
+    Verb.AMEND: {"set": {"final_bake": "2h"}},
 }
 EXPERIMENT: Mapping[ExperimentVerb, Sequence[ExperimentVerb]] = {
     ExperimentVerb.PAUSE: (),
@@ -70,7 +77,8 @@ async def test_a_rollouts_journal_says_who_and_why(operated: Entrance, verb: Ver
     wanted = "waiting_for_approval" if verb is Verb.APPROVE else "baking"
     await operated.until(phase, wanted)
     for each in (*before, verb):
-        await order(operated, f"rollouts/greeting.system/{each}", {"reason": f"{each} so"})
+        body = {"reason": f"{each} so"} | SAYS.get(each, {})
+        await order(operated, f"rollouts/greeting.system/{each}", body)
 
     async def said() -> bool:
         lines = await look(operated, "rollouts/greeting.system/decisions")

@@ -123,6 +123,7 @@ async def test_harm_after_100_percent_rolls_back_the_version_in_production(place
     assert await place.house.facts() == before
 
 
+@pytest.mark.guarantee(1, 9)
 async def test_feature_9_a_regression_in_a_freeze_is_rolled_back(place: Place) -> None:
     """The must-show of a freeze: it keeps a healthy candidate where it is, and no harm alive."""
     before, now = await place.house.facts(), datetime.now(UTC)
@@ -144,6 +145,7 @@ async def test_feature_9_a_regression_in_a_freeze_is_rolled_back(place: Place) -
     assert await place.house.facts() == before
 
 
+@pytest.mark.guarantee(3)
 async def test_feature_3_when_nobody_comes_the_policy_counts_after_the_grace(place: Place) -> None:
     before = await place.house.facts()
     afraid = {"guardrails": [{"metric": "success", "when_no_traffic": "roll_back"}]}

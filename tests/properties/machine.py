@@ -13,9 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from activities.rollouts import Opened
 from domain import PromptVariant
+from domain.amendment import Amended, Amendment
 from domain.errors import Conflict, DomainError, Fenced
 from domain.guardrail import Guardrail, GuardrailKind
-from domain.judge import Action
 from domain.plan import RolloutPlan, RolloutRequest, Stage
 from domain.record import Rollout
 from tests.properties.town import (
@@ -31,9 +31,13 @@ from tests.properties.town import (
     database,
     run,
 )
-from workflows.commands import Command, Verb
+from workflows import orders
+from workflows.commands import Change, Command, Extension, Promotion, Skip, Verb
 from workflows.gates import refusal
+from workflows.hearing import CHANGES
 from workflows.state import Phase, State
+from workflows.steering import obey, wish
+from workflows.wishes import Wish
 
 Answer = TypeVar("Answer")
 LEGAL: dict[str, set[str]] = {
@@ -56,6 +60,23 @@ PLAN = RolloutPlan(
 )
 SHORT = PLAN.model_copy(update={"stages": PLAN.stages[1:], "holdback": 0.0})
 AT_ONCE = PLAN.model_copy(update={"stages": PLAN.stages[2:]})
+BY = {"by": "ana", "reason": "as it should be"}
+COMMANDS: tuple[tuple[Verb, Command], ...] = (
+    *((verb, Command(**BY)) for verb in (Verb.PAUSE, Verb.RESUME, Verb.APPROVE, Verb.ROLLBACK)),
+    *((Verb.PROMOTE, Promotion(full=full, **BY)) for full in (False, True)),
+    *((Verb.SKIP, Skip(to=to, **BY)) for to in (None, 3)),
+    (Verb.EXTEND, Extension(longer=MINUTE, **BY)),
+    *(
+        (Verb.AMEND, Change(set={place: value}, **BY))
+        for place, value in (
+            ("final_bake", "2m"),
+            ("stages.1.percent", 5),  # may be reached already
+            ("stages.2.percent", 30),
+            ("alpha", 0.5),  # is wider
+            ("alpha", 0.01),
+        )
+    ),
+)
 CRASHES = st.sampled_from(["", "", "before its commit", "after its commit"])
 HEALTH = st.sampled_from(["good", "good", "good", "bad", "nobody"])
 
@@ -136,23 +157,27 @@ class RolloutMachine(RuleBasedStateMachine):
         """All goes well for a while: chance alone would hardly ever come to a promotion."""
         for _ in range(steps):
             if self.state is not None:
-                if not refusal(self.state, Verb.APPROVE, now=self.now):
-                    self.state.take(Verb.APPROVE, Command(by="ana"), now=self.now)
+                approval = Command(**BY)
+                if not refusal(self.state, Verb.APPROVE, approval, now=self.now):
+                    obey(self.state, Verb.APPROVE, approval, now=self.now)
                 self.go_on(health="good", crash=crash, minutes=2)
 
     @precondition(lambda self: self.state is not None)
-    @rule(verb=st.sampled_from(list(Verb)), crash=CRASHES)
-    def command(self, verb: Verb, crash: str) -> None:
+    @rule(said=st.sampled_from(COMMANDS), crash=CRASHES)
+    def command(self, said: tuple[Verb, Command], crash: str) -> None:
         """What a person says, and the gate lets through."""
         state = self._state
-        command = Command(by="ana", reason="as it should be")
-        if refusal(state, verb, now=self.now):
+        verb, command = said
+        if refusal(state, verb, command, now=self.now):
             before = state.model_copy(deep=True)
             state.refuse(verb, "no", by="ana")
             kept = {"refused": before.refused, "notes": before.notes}
             assert state.model_copy(update=kept) == before, "a refused command changed something"
             return
-        state.take(verb, command, now=self.now)
+        if verb in CHANGES:
+            wish(state, verb, command, now=self.now)
+            return
+        obey(state, verb, command, now=self.now)
         if verb is Verb.ROLLBACK:
             self._roll_back(command, crash=crash)
 
@@ -189,7 +214,7 @@ class RolloutMachine(RuleBasedStateMachine):
         before, state = self._facts, self._state
         if before.rollouts[state.id] != LIVE or state.stage >= len(state.plan.stages):
             return
-        order = state.ramp_order(state.stage + 1)
+        order = orders.ramp(state, state.stage + 1)
         try:
             run(
                 self.home.rollouts.ramp(
@@ -255,6 +280,9 @@ class RolloutMachine(RuleBasedStateMachine):
 
     def _bake(self, health: str, *, crash: str) -> None:
         state = self._state
+        while state.requests.wishes:
+            self._grant(state.requests.wishes[0], crash=crash)
+            del state.requests.wishes[0]
         self._write_notes(crash=crash)
         state.checks += 1
         if health != "nobody":
@@ -262,24 +290,38 @@ class RolloutMachine(RuleBasedStateMachine):
             arms = (self._latest.baseline, self._latest.candidate)
             run(self.home.come(arms, failing=failing))
         baked = state.elapsed(self.now)
-        state.verdict = self._act(
+        verdict = self._act(
             lambda: self.home.rollouts.check(state.id, number=state.checks, baked=baked),
             crash=crash,
         )
-        if state.verdict.action is Action.ROLL_BACK:
-            state.harmed()
-            self._roll_back(state.rollback or Command(), crash=crash)
+        state.judged(verdict)
+        if state.rollback is not None:
+            self._roll_back(state.rollback, crash=crash)
         elif state.may_go_on(self.now):
             if state.final:
                 self._act(lambda: self.home.rollouts.complete(state.id), crash=crash)
                 self._over(Phase.PROMOTED)
             else:
-                self._enter(state.stage + 1, crash=crash)
+                self._enter(state.next_stage(), crash=crash)
+
+    def _grant(self, asked: Wish, *, crash: str) -> None:
+        """Change the plan as was asked; a refused change leaves everything as it was."""
+        before, order = run(self.home.look()), asked.order(self._state.id)
+
+        async def amend() -> Amended:
+            return await self.home.rollouts.amend(
+                order.rollout_id, Amendment.parse(order.change), key=order.key, kind=order.kind
+            )
+
+        try:
+            self._state.follow(self._act(amend, crash=crash).after)
+        except DomainError:
+            assert run(self.home.look()) == before, "a refused amendment changed something"
 
     def _enter(self, stage: int, *, crash: str) -> None:
         state, rollouts = self._state, self.home.rollouts
         if stage <= len(state.plan.stages):
-            order = state.ramp_order(stage)
+            order = orders.ramp(state, stage)
             epoch = self._act(
                 lambda: rollouts.ramp(order.rollout_id, stage=stage, epoch=order.epoch),
                 crash=crash,
@@ -321,7 +363,8 @@ class RolloutMachine(RuleBasedStateMachine):
     def _over(self, phase: Phase) -> None:
         self._state.ending = phase
         for verb in Verb:
-            assert refusal(self._state, verb, now=self.now), f"{verb} is let through after the end"
+            why = refusal(self._state, verb, Command(**BY), now=self.now)
+            assert why, f"{verb} is let through after the end"
         if phase is Phase.PROMOTED:
             self.untouched = True
         self.state = None

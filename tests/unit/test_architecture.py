@@ -49,11 +49,13 @@ EXCEPTIONS = {
 }
 
 PURE = (
+    "amendment.py",
     "assignment.py",
     "bundles/companions.py",
     "bundles/verdicts.py",
     "duration.py",
     "errors.py",
+    "evidence/carrying.py",
     "evidence/looks.py",
     "evidence/trails.py",
     "evidence/weighing.py",

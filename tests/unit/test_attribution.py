@@ -65,6 +65,7 @@ def test_an_event_belongs_to(
     assert (found and (found.experiment_id, found.epoch)) == counted
 
 
+@pytest.mark.guarantee(3)
 @given(
     st.lists(st.integers(0, 60 * 24 * 40), min_size=1, max_size=5, unique=True),
     st.integers(-(SKEW // MINUTE), MAX_AGE // MINUTE),

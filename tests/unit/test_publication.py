@@ -37,7 +37,8 @@ def test_the_page_says_stage_percent_verdict_reason_and_what_it_waits_for() -> N
         "next check  2026-11-23 17:55:00 UTC\n"
         "```\n"
         "\n"
-        "More Actions → Send a Signal: `pause`, `resume`, `promote`, `approve`, `rollback`;"
+        "More Actions → Send a Signal: `pause`, `resume`, `promote`, `skip`, `approve`, `extend`,"
+        " `amend`, `rollback`;"
         ' input is optional: `{"reason": "…", "by": "…"}`.'
     )
 

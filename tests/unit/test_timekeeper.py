@@ -68,6 +68,7 @@ async def test_a_step_that_is_too_old_is_refused_and_one_that_was_taken_is_repea
     assert await ramp(house, rollout, 1, late) == epoch
 
 
+@pytest.mark.guarantee(9)
 async def test_feature_9_a_rollback_in_a_freeze_is_not_held_up(house: House) -> None:
     before = await house.facts()
     now = datetime.now(UTC)
@@ -80,6 +81,7 @@ async def test_feature_9_a_rollback_in_a_freeze_is_not_held_up(house: House) -> 
     assert await house.facts() == before
 
 
+@pytest.mark.guarantee(3)
 async def test_feature_3_a_time_zone_that_this_machine_lacks_is_an_outage_and_no_leave(
     house: House,
 ) -> None:

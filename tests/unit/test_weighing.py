@@ -276,6 +276,7 @@ def test_without_traffic_it_holds_then_does_what_the_policy_says() -> None:
     assert verdicts[9].reason == "nobody came for 9m"
 
 
+@pytest.mark.guarantee(3)
 def test_feature_3_when_everybody_goes_away_what_was_seen_before_is_no_leave_to_go_on() -> None:
     watch = Watch(policy(no_traffic_after=timedelta(minutes=9)))
     list(watch.watch(30, 20, 0.95, 0.95))

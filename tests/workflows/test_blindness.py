@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import pytest
+
 from domain.guardrail import Guardrail
 from domain.plan import Stage
 from domain.record import Kind
@@ -22,6 +24,7 @@ QUICK = PLAN.model_copy(
 AFRAID = QUICK.model_copy(update={"guardrails": (Guardrail(when_blind="roll_back"),)})
 
 
+@pytest.mark.guarantee(3)
 async def test_feature_3_a_step_that_the_database_kept_waiting_is_judged_again_first(
     rehearsal: Rehearsal,
 ) -> None:
@@ -42,6 +45,7 @@ async def test_feature_3_a_step_that_the_database_kept_waiting_is_judged_again_f
     assert await rehearsal.story() == [*BEGUN, Kind.ROLLED_BACK]
 
 
+@pytest.mark.guarantee(3)
 async def test_feature_3_an_outage_that_outlasts_blind_after_in_a_step_follows_the_policy(
     rehearsal: Rehearsal,
 ) -> None:
@@ -58,6 +62,7 @@ async def test_feature_3_an_outage_that_outlasts_blind_after_in_a_step_follows_t
     assert await rehearsal.story() == [*BEGUN, Kind.ROLLED_BACK]
 
 
+@pytest.mark.guarantee(3)
 async def test_feature_3_the_journal_of_what_people_say_does_not_keep_the_policy_waiting(
     rehearsal: Rehearsal,
 ) -> None:

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 from pydantic import JsonValue
-from temporalio.client import WorkflowFailureError, WorkflowHandle
+from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
@@ -210,6 +210,21 @@ async def test_a_pause_stops_the_clock_and_moves_nobody(stage: Stage) -> None:
     assert resumed.startswith("resumed: it has run for 2d")
     assert 24 * DAY <= await stage.took(handle) < 25.5 * DAY
     assert (await stage.story())[1:3] == [Step.PAUSED, Step.RESUMED]
+
+
+async def test_a_command_to_an_experiment_counts_once_for_each_key(stage: Stage) -> None:
+    handle = await stage.start(EQUAL)
+    await stage.sleep(DAY)
+
+    said = [await stage.order(handle, Verb.PAUSE, {"by": "ana", "key": "k"}) for _ in range(2)]
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await stage.order(handle, Verb.RESUME, {"key": "k"})
+    await stage.order(handle, Verb.STOP, {"key": "enough"})
+    await handle.result()
+
+    assert said[0] == said[1]
+    assert "key 'k' was used for pause already" in str(refused.value.cause)
+    assert (await stage.story()).count(Step.PAUSED) == 1
 
 
 async def test_a_paused_experiment_still_stops_an_arm_that_harms(stage: Stage) -> None:

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from pydantic import JsonValue
 from temporalio import activity
-from temporalio.client import WorkflowFailureError, WorkflowHandle
+from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.testing import WorkflowEnvironment
 
@@ -222,6 +222,20 @@ async def test_a_pause_holds_the_running_ring_and_those_after(tour: Tour) -> Non
     assert outcome.outcome is RingsPhase.PROMOTED
     first = await tour.house.rollouts.decisions(outcome.rings[0].rollout_id)
     assert {"paused", "resumed"} <= {line.kind.value for line in first}
+
+
+async def test_a_command_to_rings_counts_once_for_each_key(tour: Tour) -> None:
+    handle = await tour.start(segments=HELD)
+    await tour.until(handle, lambda seen: seen.phase is RingsPhase.RUNNING)
+
+    answers = [await handle.execute_update("pause", {"by": "ana", "key": "k"}) for _ in range(2)]
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await handle.execute_update("resume", {"key": "k"})
+    await handle.signal("rollback")
+    await handle.result()
+
+    assert answers[0] == answers[1]
+    assert "key 'k' was used for pause already" in str(refused.value.cause)
 
 
 @pytest.mark.parametrize(("policy", "kept"), [("stop", "1.1.0"), ("roll_back_all", "1.0.0")])

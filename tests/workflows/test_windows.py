@@ -46,6 +46,7 @@ async def ramped_at(handle: Handle) -> list[datetime]:
     return done
 
 
+@pytest.mark.guarantee(9)
 async def test_feature_9_what_is_frozen_advances_when_the_window_opens(
     rehearsal: Rehearsal,
 ) -> None:
@@ -67,6 +68,7 @@ async def test_feature_9_what_is_frozen_advances_when_the_window_opens(
     assert opens <= second < opens + HOUR / 2
 
 
+@pytest.mark.guarantee(9)
 async def test_feature_9_a_regression_in_a_freeze_is_rolled_back(rehearsal: Rehearsal) -> None:
     before = await rehearsal.house.facts()
     now = await rehearsal.env.get_current_time()

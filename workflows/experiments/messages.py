@@ -17,6 +17,7 @@ from workflows.experiments.commands import Choice, Verb
 from workflows.experiments.gates import refusal
 from workflows.experiments.progress import ExperimentProgress
 from workflows.experiments.state import State
+from workflows.memory import Followed, misused
 from workflows.messages import INPUT, Answer
 
 CHOICE = ' Input: nothing, or {"version": "1.1.0", "reason": "…", "by": "…"}.'
@@ -48,11 +49,10 @@ class ExperimentMessages:
                 self._refuse_signal(verb, str(error))
                 return
             choice = Choice(reason=f"{only(given)}"[:200])
-        if why := refusal(self._state, verb, choice):
+        if why := self._refusal(verb, choice):
             self._refuse_signal(verb, why, by=choice.by)
             return
-        self._state.take(verb, choice, now=workflow.now())
-        self._woken = True
+        self._take(verb, choice)
 
     def _refuse_signal(self, verb: Verb, why: str, *, by: str = "") -> None:
         workflow.logger.warning(self._state.refuse(verb, why, by=by))
@@ -63,13 +63,25 @@ class ExperimentMessages:
             choice = Choice.read(verb, given)
         except ValueError as error:
             _refused(f"{verb} was refused: {error}")
-        if why := refusal(self._state, verb, choice):
+        if why := self._refusal(verb, choice):
             _refused(f"{verb} was refused: {why}")
 
     def _answer(self, verb: Verb, given: JsonValue) -> Answer:
-        said = self._state.take(verb, Choice.read(verb, given), now=workflow.now())
+        return Answer(said=self._take(verb, Choice.read(verb, given)))
+
+    def _refusal(self, verb: Verb, choice: Choice) -> str:
+        if known := self._state.memory.recall(choice.key):
+            return misused(known.verb, known.asks, verb=verb, command=choice)
+        return refusal(self._state, verb, choice)
+
+    def _take(self, verb: Verb, choice: Choice) -> str:
+        """Follow a command, once for each key; return the answer."""
+        if known := self._state.memory.recall(choice.key):
+            return known.said
         self._woken = True
-        return Answer(said=said)
+        said = self._state.take(verb, choice, now=workflow.now())
+        self._state.memory.keep(Followed.of(verb, choice, said=said))
+        return said
 
     @workflow.query(description="Every arm as it stands, and what the experiment waits for.")
     def progress(self) -> ExperimentProgress:

@@ -14,6 +14,7 @@ from domain.trials.findings import ArmReport, Conclusion, Report, Step, Trial, T
 from domain.trials.plan import EndPolicy, ExperimentPlan
 from workflows.experiments.commands import Choice, Verb
 from workflows.experiments.phase import Phase
+from workflows.memory import Memory
 from workflows.notes import Notes
 from workflows.state import GROWTH
 
@@ -51,6 +52,7 @@ class State(BaseModel):
     refused: str = ""
     blind: str = ""
     notes: Notes = Notes()
+    memory: Memory = Memory()
     ending: Phase | None = None
 
     @property

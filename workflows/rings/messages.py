@@ -11,6 +11,7 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 from workflows.commands import Command, Verb, only
+from workflows.memory import Followed, misused
 from workflows.messages import INPUT, Answer
 from workflows.rings.page import RingsProgress
 from workflows.rings.state import Rings
@@ -37,11 +38,10 @@ class RingsMessages:
                 self._refuse_signal(verb, str(error))
                 return
             command = Command(reason=f"{only(given)}"[:200])
-        if why := self._rings.refusal(verb):
+        if why := self._refusal(verb, command):
             self._refuse_signal(verb, why)
             return
-        self._rings.take(verb, command)
-        self._woken = True
+        self._take(verb, command)
 
     def _refuse_signal(self, verb: Verb, why: str) -> None:
         self._rings.refused = f"{verb} was refused: {why}"
@@ -50,15 +50,28 @@ class RingsMessages:
 
     def _validate(self, verb: Verb, given: JsonValue) -> None:
         try:
-            Command.parse(given)
+            command = Command.parse(given)
         except ValueError as error:
             _refused(f"{verb} was refused: {error}")
-        if why := self._rings.refusal(verb):
+        if why := self._refusal(verb, command):
             _refused(f"{verb} was refused: {why}")
 
     def _answer(self, verb: Verb, given: JsonValue) -> Answer:
+        return Answer(said=self._take(verb, Command.parse(given)))
+
+    def _refusal(self, verb: Verb, command: Command) -> str:
+        if known := self._rings.memory.recall(command.key):
+            return misused(known.verb, known.asks, verb=verb, command=command)
+        return self._rings.refusal(verb)
+
+    def _take(self, verb: Verb, command: Command) -> str:
+        """Follow a command, once for each key; return the answer."""
+        if known := self._rings.memory.recall(command.key):
+            return known.said
         self._woken = True
-        return Answer(said=self._rings.take(verb, Command.parse(given)))
+        said = self._rings.take(verb, command)
+        self._rings.memory.keep(Followed.of(verb, command, said=said))
+        return said
 
     @workflow.query(description="Where each ring stands, what is waited for, and until when.")
     def progress(self) -> RingsProgress:

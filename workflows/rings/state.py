@@ -11,6 +11,7 @@ from activities.segments import OpenedRings, Orphan
 from domain.plan import RolloutRequest
 from domain.segments.plan import OnFailure, Opening, OpenRing
 from workflows.commands import Command, Verb
+from workflows.memory import Memory
 from workflows.rings.report import ENDS, RingPhase, RingReport, RingsPhase
 
 
@@ -42,6 +43,7 @@ class Rings(BaseModel):
     hurry: Command | None = None
     rollback: Command | None = None
     outbox: list[Sent] = []
+    memory: Memory = Memory()
     refused: str = ""
     ending: RingsPhase | None = None
 

@@ -1,0 +1,47 @@
+"""What is known of a rollout from outside: what Temporal says of it, and what it says itself."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from temporalio.client import WorkflowExecution
+
+from control.connection import facts
+from workflows.progress import Outcome, Progress
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Description:
+    """What is known of a prompt's latest rollout.
+
+    Attributes:
+        status: Temporal's word for it: running, completed, failed, canceled, terminated …
+        progress: None when no worker is alive to be asked; `memo` then says what was last known.
+        stuck: One sentence for each activity that is being retried, and why.
+        outcome: Once it has ended.
+        failure: Why it failed, when it did.
+    """
+
+    workflow_id: str
+    run_id: str
+    status: str
+    started_at: datetime
+    closed_at: datetime | None = None
+    progress: Progress | None = None
+    memo: dict[str, object] = field(default_factory=dict)
+    stuck: tuple[str, ...] = ()
+    outcome: Outcome | None = None
+    failure: str = ""
+
+
+async def described(item: WorkflowExecution, **more: Any) -> Description:
+    """Return what Temporal knows of a rollout, and `more`."""
+    return Description(**await facts(item), **more)
+
+
+def where(found: Description) -> str:
+    """Say in a few words where a rollout stands."""
+    told = found.memo
+    if not told:
+        return f"{found.workflow_id} is {found.status}"
+    return f"{told.get('change')} is {told.get('phase')}, stage {told.get('stage')}"
