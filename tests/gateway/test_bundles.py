@@ -31,7 +31,8 @@ async def test_a_bundle_is_started_and_steered_by_any_of_its_prompts(operated: E
         "farewell.system",
     ]
     assert paused[1]["said"].endswith("(greeting.system + farewell.system)")
-    assert rolled_back == (200, {"said": "rolling back (greeting.system + farewell.system)"})
+    said = "rolling back (greeting.system + farewell.system)"
+    assert rolled_back == (200, {"said": said, "changes": []})
     assert journals[0][1][0] == journals[1][1][0]
 
 

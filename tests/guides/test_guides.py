@@ -24,6 +24,7 @@ from domain.guardrail import Guardrail
 from domain.notifications.targets import Directory
 from domain.notifications.wording import Wording
 from domain.plan import PRESETS, RolloutPlan, RolloutRequest, Stage
+from domain.windows.plan import Windows
 from embedded.ports import free_port
 from settings import child_environment
 from tests.guides.document import DOCUMENTS, GUIDES, LANGUAGES, ROOT, Block, blocks, blocks_in
@@ -172,7 +173,7 @@ def _default(field: FieldInfo) -> str:
     given = field.default
     if field.is_required():
         return "required"
-    if given is None:
+    if given is None or given == Windows():
         return "none"
     if isinstance(given, tuple):
         return "one, all defaults"

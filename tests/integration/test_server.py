@@ -101,7 +101,7 @@ async def test_harm_rolls_back_what_waits_for_an_approval(place: Place) -> None:
         outcome = await place.result()
 
     assert (outcome["outcome"], outcome["by"]) == ("rolled_back", "guardrails")
-    assert await place.story() == [Kind.OPENED, Kind.RAMPED, Kind.ROLLED_BACK]
+    assert await place.story() == [Kind.OPENED, Kind.RAMPED, Kind.WAITING, Kind.ROLLED_BACK]
     assert await place.house.facts() == before
 
 
