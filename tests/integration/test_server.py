@@ -89,6 +89,20 @@ async def test_a_signal_pauses_it_and_harm_rolls_it_back_while_paused(place: Pla
     assert await place.house.facts() == before
 
 
+async def test_a_rollback_that_comes_while_a_command_is_journalled_is_carried_out(
+    place: Place,
+) -> None:
+    await place.start(plan=LONG)
+    await place.until(lambda seen: seen.checks > 0)
+    handle = place.client.get_workflow_handle(place.id)
+
+    await handle.execute_update("pause", "lunch")
+    await handle.signal("rollback", "complaints")
+    outcome = await place.result()
+
+    assert (outcome["outcome"], outcome["reason"]) == ("rolled_back", "complaints")
+
+
 @pytest.mark.guarantee(1)
 async def test_harm_rolls_back_what_waits_for_an_approval(place: Place) -> None:
     before = await place.house.facts()

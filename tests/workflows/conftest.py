@@ -28,6 +28,7 @@ from workflows.rollout import RolloutWorkflow
 
 BIN = str(Path(sys.executable).parent)  # where wheels put their programs
 DAY = timedelta(days=1)
+A_MOMENT = timedelta(seconds=1)  # in which activities end: the clock stands while one runs
 LEFT_OUT = (Kind.CHECKED, Kind.ROLLING_BACK)
 GOODBYE_S = 10.0
 PLAN = RolloutPlan(
@@ -78,9 +79,11 @@ class Rehearsal:
     async def clear(self) -> None:
         """Leave nothing running.
 
-        Not by `terminate`: during an activity, that would stop the server's clock for ever.
+        Not by `terminate`: during an activity, that would stop the server's clock for ever; nor
+        during an activity at all: to be asked to cancel one that has just ended kills this server.
         """
         self.crowd.failing = {}
+        await self.env.sleep(A_MOMENT)
         for handle in self._started:
             with suppress(RPCError, WorkflowFailureError):
                 await handle.signal("rollback")

@@ -200,16 +200,3 @@ async def test_a_rollout_that_the_database_does_not_know_ends_with_a_sentence(
 
     assert isinstance(failure.value.cause, ApplicationError)
     assert failure.value.cause.message.startswith("cannot be rolled back: no rollout '")
-
-
-async def test_a_rollback_that_comes_while_a_command_is_journalled_is_carried_out(
-    rehearsal: Rehearsal,
-) -> None:
-    handle = await rehearsal.start()
-    await rehearsal.until(handle, lambda seen: seen.checks > 0)
-
-    await handle.execute_update("pause", "lunch")
-    await handle.signal("rollback", "complaints")
-    outcome = await handle.result()
-
-    assert (outcome.outcome, outcome.reason) == (Phase.ROLLED_BACK, "complaints")

@@ -23,7 +23,7 @@ from domain.segments.lanes import SegmentManager
 from domain.segments.plan import SegmentedPlan, SegmentedRequest
 from tests.crowd import Crowd
 from tests.house import House
-from tests.workflows.conftest import DAY
+from tests.workflows.conftest import A_MOMENT, DAY
 from worker import build_worker
 from workflows.rings.page import RingsOutcome, RingsProgress
 from workflows.rings.report import RingPhase, RingsPhase
@@ -231,6 +231,7 @@ async def test_a_command_to_rings_counts_once_for_each_key(tour: Tour) -> None:
     answers = [await handle.execute_update("pause", {"by": "ana", "key": "k"}) for _ in range(2)]
     with pytest.raises(WorkflowUpdateFailedError) as refused:
         await handle.execute_update("resume", {"key": "k"})
+    await tour.env.sleep(A_MOMENT)
     await handle.signal("rollback")
     await handle.result()
 
