@@ -5,6 +5,7 @@ The code logs by the standard library: a dotted name of what happened, and in `e
 
 import logging
 import re
+import sys
 from collections.abc import Callable
 from enum import StrEnum
 
@@ -40,11 +41,23 @@ def set_up(form: str) -> None:
     Raises:
         InvalidValue: The form is neither `text` nor `json`.
     """
-    handler = logging.StreamHandler()
+    handler = _ToStderr()
     handler.setFormatter(formatter(form))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     workflow.logger.workflow_info_on_message = False  # it is in fields of its own
     activity.logger.activity_info_on_message = False
+
+
+class _ToStderr(logging.Handler):
+    """Writes to what stderr is now: whoever embeds us may have exchanged it since."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line."""
+        try:
+            sys.stderr.write(f"{self.format(record)}\n")
+            sys.stderr.flush()
+        except (OSError, ValueError):
+            self.handleError(record)
 
 
 def formatter(form: str) -> logging.Formatter:

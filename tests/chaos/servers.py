@@ -11,9 +11,9 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 
+from control.payloads import data_converter
 from domain.database import Database
 from embedded.ports import HOST, free_port
 from tests.chaos.victims import PostgresServer
@@ -66,7 +66,7 @@ class TemporalServer:
             return subprocess.Popen(self._command, stdout=log, stderr=log)
 
     async def connect(self) -> Client:
-        return await Client.connect(self.address, data_converter=pydantic_data_converter)
+        return await Client.connect(self.address, data_converter=data_converter())
 
     def kill(self) -> None:
         """Kill it without a warning."""

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import logging
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -48,6 +50,9 @@ def rampart(
     """Run `rampart …` in this process, with a database of its own that is still empty."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RAMPART_DATABASE_URL", f"sqlite:///{tmp_path}/rampart.db")
+    # A worker or gateway sets up the logs of its process: here that of the tests after it.
+    for part in ("handlers", "level"):
+        monkeypatch.setattr(logging.root, part, copy(getattr(logging.root, part)))
 
     def run(*arguments: str) -> Said:
         monkeypatch.setattr(sys, "argv", ["rampart", *arguments])

@@ -1,5 +1,6 @@
 """Which epoch of which experiment an event is counted in, besides its version's total."""
 
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -138,8 +139,10 @@ def allocation(
 
 
 @pytest_asyncio.fixture
-async def metrics(database: Database) -> MetricsCollector:
+async def metrics(database: Database, monkeypatch: pytest.MonkeyPatch) -> MetricsCollector:
     """Three versions, two of them in an experiment that was ramped five minutes ago."""
+    # The manager goes by the clock, and the file may have been read long before its tests run.
+    monkeypatch.setattr(sys.modules[__name__], "NOW", datetime.now(UTC))
     async with database.transaction() as session:
         session.add_all([version(f"v{n}", f"1.0.{n}") for n in range(3)])
         session.add(experiment("exp", start=60))
