@@ -1,6 +1,10 @@
-"""Plays with the worker of the release before: it goes on under this one, or beside it.
+r"""Plays with the worker of the release before: it goes on under this one, or beside it.
 
-The old release is its own code, as the commit has it, run by today's interpreter and libraries.
+The old release is its own code, as its last commit had it, run by today's interpreter and
+libraries. It is kept as an archive, because a checkout need not have all of its history:
+
+    git archive COMMIT activities domain workflows control settings.py worker.py pyproject.toml \
+        tests/house.py tests/chaos | gzip -9n > tests/chaos/releases/RELEASE.tar.gz
 """
 
 import asyncio
@@ -11,7 +15,6 @@ import tarfile
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
-from io import BytesIO
 from pathlib import Path
 from signal import SIGKILL
 
@@ -28,7 +31,7 @@ from workflows.rollout import RolloutWorkflow
 
 LONGER = baking(timedelta(seconds=12))
 RELEASE = "0.3.0"
-COMMIT = "1fb351653f9681a04418a8134365b943b7c602a1"  # the last one of it
+RELEASES = Path(__file__).parent / "releases"
 FURNISH = """
 import asyncio, os
 from domain.database import Database
@@ -44,19 +47,11 @@ asyncio.run(furnish())
 
 
 def old_release(folder: Path) -> Path:
-    """Return a folder with the code of the release before.
-
-    Raises:
-        AssertionError: The history of this checkout does not reach back to it.
-    """
-    command = ["git", "archive", "--format=tar", COMMIT]
-    found = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
-    said = found.stderr.decode().strip()
-    assert found.returncode == 0, f"no commit {COMMIT} of {RELEASE} in this checkout: {said}"
-    with tarfile.open(fileobj=BytesIO(found.stdout)) as archive:
+    """Return a folder with the code of the release before."""
+    with tarfile.open(RELEASES / f"{RELEASE}.tar.gz") as archive:
         archive.extractall(folder, filter="data")
     said = (folder / "pyproject.toml").read_text()
-    assert f'version = "{RELEASE}"' in said, f"commit {COMMIT} is not {RELEASE}"
+    assert f'version = "{RELEASE}"' in said, f"the archive is not of {RELEASE}"
     shutil.copy(Path(mortal.__file__), folder / "tests/chaos")
     return folder
 
