@@ -61,10 +61,6 @@ async def restore(session: AsyncSession, row: RolloutRow, *, by: str, reason: st
         session, row.experiment_id, ExperimentStatus.STOPPED, route_to=before.experiment_id
     )
     await _return_tag(session, row, by=by, reason=reason)
-    baseline = await session.get_one(VersionRow, row.baseline_id)
-    candidate = await session.get_one(VersionRow, row.candidate_id)
-    baseline.status, candidate.status = before.baseline_status, before.candidate_status
-    session.add_all([baseline, candidate])
     if before.routed and (routed := await session.get(ExperimentRow, before.experiment_id)):
         session.add(routed.sqlmodel_update(before.routed.model_dump()))
     await session.flush()
@@ -104,9 +100,15 @@ async def _routed(session: AsyncSession, experiment_id: str | None) -> Routed | 
 
 
 async def _return_tag(session: AsyncSession, row: RolloutRow, *, by: str, reason: str) -> int:
+    """Return the tag and, with it, the statuses: both say the same at every commit."""
+    before = Before.model_validate(row.before)
     baseline = await session.get_one(VersionRow, row.baseline_id)
+    candidate = await session.get_one(VersionRow, row.candidate_id)
     why = f"rollback of rollout {row.id}: {reason}"
-    return await move_tag(session, baseline, PRODUCTION_TAG, by=by, reason=why)
+    epoch = await move_tag(session, baseline, PRODUCTION_TAG, by=by, reason=why)
+    baseline.status, candidate.status = before.baseline_status, before.candidate_status
+    session.add_all([baseline, candidate])
+    return epoch
 
 
 async def _moved_on(session: AsyncSession, row: RolloutRow) -> bool:

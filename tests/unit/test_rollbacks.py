@@ -79,6 +79,19 @@ async def test_the_first_step_alone_gives_every_user_the_baseline_and_fences(
             await late
 
 
+@pytest.mark.parametrize("stage", range(6))
+async def test_between_the_steps_one_version_is_in_production_by_tag_and_by_status(
+    house: House, stage: int
+) -> None:
+    rollout_id = await at_stage(house, stage)
+
+    await house.rollouts.return_traffic(rollout_id, reason="it is rude", by="ana")
+
+    versions = await house.versions.list_versions("greeting", "system")
+    tagged = [each.version for each in versions if "production" in each.tags]
+    assert [v.version for v in versions if v.status is VersionStatus.PRODUCTION] == tagged
+
+
 async def test_between_the_steps_nobody_else_takes_the_prompt_or_moves_its_production(
     house: House,
 ) -> None:
