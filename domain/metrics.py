@@ -239,9 +239,7 @@ async def _insert(session: AsyncSession, attributed: Sequence[Attributed]) -> li
     """
     given = events.to_columns(
         [event for event, _ in attributed],
-        experiment_ids=[
-            span.experiment_id if span else event.experiment_id for event, span in attributed
-        ],
+        experiment_ids=[attribution.experiment_of(event, span) for event, span in attributed],
         epochs=[span.epoch if span else None for _, span in attributed],
     )
     new = {event_id for (event_id,) in await columns.insert_new(session, EVENTS, given, key=["id"])}
