@@ -21,7 +21,8 @@ from control.connection import Unreachable, connect
 from control.experiments import ExperimentControl
 from control.monitors import MonitorControl
 from control.payloads import remote_codec
-from control.rollouts import Control, Leader
+from control.picture import Viewer
+from control.rollouts import Control
 from control.segments import RingsControl
 from domain import broker
 from domain.broadcast.publisher import Publisher
@@ -82,10 +83,12 @@ class Temporal:
     """The verbs of control; connects when they are first needed."""
 
     def __init__(
-        self, task_queue: str, *, leader: Leader, interceptors: Sequence[Interceptor] = ()
+        self, settings: Settings, database: Database, *, interceptors: Sequence[Interceptor] = ()
     ) -> None:
-        self._task_queue = task_queue
-        self._leader = leader
+        self._task_queue = settings.task_queue
+        self._ui = settings.ui_url
+        self._database = database
+        self._leader = RolloutManager(database).leader
         self._interceptors = interceptors
         self._client: Client | None = None
         self._failure: Unreachable | None = None
@@ -108,6 +111,11 @@ class Temporal:
     async def rings(self) -> RingsControl:
         """Return the verbs for segmented rollouts."""
         return RingsControl(await self._connected(), task_queue=self._task_queue)
+
+    async def viewer(self) -> Viewer:
+        """Return what takes pictures of rollouts."""
+        client = await self._connected()
+        return Viewer(client, self._database, queue=self._task_queue, ui=self._ui)
 
     async def _connected(self) -> Client:
         async with self._connecting:
@@ -178,7 +186,7 @@ def build(
     """
     spans = spans or Untraced()
     database = Database(settings.database_url)
-    tokens, rollouts = TokenManager(database), RolloutManager(database)
+    tokens = TokenManager(database)
     updates = updates_of(database, redis_url=settings.redis_url)
     router = SegmentRouter(database, updates=updates)
     intakes = Intakes(database, redis_url=settings.redis_url)
@@ -186,12 +194,10 @@ def build(
         Services(
             router=router,
             intake=intakes.intake,
-            operators=Temporal(
-                settings.task_queue, leader=rollouts.leader, interceptors=spans.interceptors
-            ),
+            operators=Temporal(settings, database, interceptors=spans.interceptors),
             versions=VersionManager(database),
             experiments=ABTestManager(database),
-            rollouts=rollouts,
+            rollouts=RolloutManager(database),
             tokens=tokens,
             keyring=None if options.open else Keyring(tokens),
             visitor=settings.operator,

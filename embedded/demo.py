@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from control.picture import Picture, Viewer
 from control.rollouts import Control
 from dev import Stack
 from domain.database import Database
@@ -24,7 +25,6 @@ from domain.versions import VersionManager
 from embedded.traffic import PER_SECOND, Traffic
 from settings import Settings
 from terminal import screen
-from terminal.picture import Picture, Viewer
 from terminal.watch import Lines, Moving, Show, follow
 
 DIRECTORY = Path(".rampart/demo")

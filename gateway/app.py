@@ -27,6 +27,9 @@ from domain.segments.audience import SegmentRouter
 from domain.tokens import Keyring, Role, TokenManager
 from domain.versions import VersionManager
 from gateway.codec import CodecRoutes
+from gateway.dashboard import visit
+from gateway.dashboard.dashboard import Dashboard
+from gateway.dashboard.pages import Pages
 from gateway.document import complete
 from gateway.evaluation import FLAG, FLAGS, AllFlags, Evaluator, OneFlag
 from gateway.front import ANY_TOKEN, PUBLIC, Front
@@ -109,6 +112,7 @@ class Gateway:
         self.telemetry = Telemetry()
         rates = Rates(limits.per_second, burst=limits.burst)
         self._guard = Guard(services.keyring, rates, visitor=services.visitor)
+        self._pages = Pages(open=services.keyring is None)
         self._templates = Templates(services.versions)
         services.router.listen(self._templates.want)
         self._exposures = ExposureRecorder(
@@ -146,6 +150,7 @@ class Gateway:
                 FLAG: every,
             },
             under=(FLAG, OneFlag(guard, evaluator, limit_bytes=small)),
+            pages=self._pages,
             limit_bytes=limits.operator_bytes,
         )
 
@@ -177,9 +182,13 @@ class Gateway:
         app.get(CHANGES, tags=["evaluation"], summary="Follow changes, as server-sent events")(
             self._changes
         )
-        app.add_exception_handler(RampartError, _on_error)
-        app.add_exception_handler(HTTPException, _on_http)
-        app.add_exception_handler(RequestValidationError, _on_invalid)
+        dashboard = Dashboard(self._pages, self._guard, services.operators, services.rollouts)
+        for router in dashboard.routers():
+            app.include_router(router)
+        app.router.routes.append(dashboard.static())
+        app.add_exception_handler(RampartError, self._on_error)
+        app.add_exception_handler(HTTPException, self._on_http)
+        app.add_exception_handler(RequestValidationError, self._on_invalid)
         app.openapi = lambda: _document(app)  # type: ignore[method-assign]  # FastAPI's own hook
         return app
 
@@ -197,6 +206,27 @@ class Gateway:
             token = await self._guard.admit(dict(request.scope["headers"]), Role.EVALUATE)
         events = self._streams.follow(token, since=last_event_id or since)
         return EventSourceResponse(events, ping=0, send_timeout=30)
+
+    def _refused(self, request: Request, problem: Problem) -> Response:
+        path = request.url.path
+        answer = self._pages.refuse(problem, path) if visit.is_page(path) else problem.answer()
+        response = Response(answer.body, status_code=answer.status)
+        response.raw_headers.extend(answer.headers)
+        return response
+
+    async def _on_error(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, RampartError)  # noqa: S101  # it is registered for no other
+        return self._refused(request, problem_of(error))
+
+    async def _on_http(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101
+        headers = dict(error.headers or {})
+        problem = Problem(HTTPStatus(error.status_code), error.detail, headers=headers)
+        return self._refused(request, problem)
+
+    async def _on_invalid(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)  # noqa: S101
+        return self._refused(request, _unread(error))
 
     def _measure(self) -> None:
         services, exposures = self._services, self._exposures
@@ -246,27 +276,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
     return app.openapi_schema
 
 
-def _response(problem: Problem) -> Response:
-    answer = problem.answer()
-    response = Response(answer.body, status_code=answer.status)
-    response.raw_headers.extend(answer.headers)
-    return response
-
-
-async def _on_error(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, RampartError)  # noqa: S101  # it is registered for no other
-    return _response(problem_of(error))
-
-
-async def _on_http(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101
-    status = HTTPStatus(error.status_code)
-    return _response(Problem(status, error.detail, headers=dict(error.headers or {})))
-
-
-async def _on_invalid(_request: Request, error: Exception) -> Response:
+def _unread(error: RequestValidationError) -> Problem:
     """Name the fields, and do not repeat what was sent: it may be no JSON that can be told."""
-    assert isinstance(error, RequestValidationError)  # noqa: S101
     errors = [
         {"field": ".".join(map(str, found["loc"])), "message": found["msg"]}
         for found in error.errors()
@@ -274,4 +285,4 @@ async def _on_invalid(_request: Request, error: Exception) -> Response:
     unreadable = any(found["type"] == "json_invalid" for found in error.errors())
     status = HTTPStatus.BAD_REQUEST if unreadable else HTTPStatus.UNPROCESSABLE_ENTITY
     detail = "; ".join(f"{one['field']}: {one['message']}" for one in errors[:5])
-    return _response(Problem(status, detail, errors=errors[:100]))
+    return Problem(status, detail, errors=errors[:100])

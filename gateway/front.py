@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from domain.errors import RampartError
 from domain.tokens import Role
 from gateway.bodies import Gone, media_type, read, unsupported
+from gateway.dashboard import visit
 from gateway.exchange import Answer, Exchange
 from gateway.guard import Guard
 from gateway.problems import Problem, problem_of
@@ -29,6 +30,7 @@ OPERATED = (
 BY_TICKET = "/v1/changes"  # admitted where the query is read
 BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"  # of pages alone
 GONE = 499  # nobody was left to be answered
 UNMATCHED = "unmatched"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -42,6 +44,13 @@ class Handler(Protocol):
 
     def refuse(self, problem: Problem, exchange: Exchange) -> Answer:
         """Answer what is wrong with it."""
+
+
+class Refusals(Protocol):
+    """Says on a page what is wrong."""
+
+    def refuse(self, problem: Problem, path: str) -> Answer:
+        """Answer it."""
 
 
 class Hot(NamedTuple):
@@ -66,6 +75,7 @@ class Front:
         *,
         exact: Mapping[str, Handler],
         under: tuple[str, Handler],
+        pages: Refusals,
         limit_bytes: int,
     ) -> None:
         """Take what is behind, and the hot routes.
@@ -76,12 +86,14 @@ class Front:
             telemetry: Told of every answer.
             exact: Hot routes by their paths.
             under: A hot route that takes all paths under a prefix, which ends in `/`.
+            pages: Tells people what programs are told as JSON.
             limit_bytes: Of a body for what is behind.
         """
         self._behind = behind
         self._guard = guard
         self._telemetry = telemetry
         self._exact = {path: Hot(path, handler) for path, handler in exact.items()}
+        self._pages = pages
         self._limit = limit_bytes
         self._prefix = under[0]
         self._under = Hot(f"{under[0]}{{key}}", under[1])
@@ -133,7 +145,7 @@ class Front:
             await self._admit(scope)
             whole = await self._received(Exchange(scope, receive))
         except RampartError as error:
-            await problem_of(error).answer().send(watched)
+            await self._refused(problem_of(error), scope["path"]).send(watched)
         except Gone:
             pass
         else:
@@ -142,18 +154,26 @@ class Front:
             route = getattr(scope.get("route"), "path_format", UNMATCHED)
             self._count(route, scope["method"], status=status, began=began)
 
+    def _refused(self, problem: Problem, path: str) -> Answer:
+        return self._pages.refuse(problem, path) if visit.is_page(path) else problem.answer()
+
     async def _admit(self, scope: Scope) -> None:
-        path = scope["path"]
-        if path not in PUBLIC and path != BY_TICKET:
-            scope[HOLDER] = await self._guard.admit(dict(scope["headers"]), _role(path))
+        path, headers = scope["path"], dict(scope["headers"])
+        if visit.is_page(path):
+            visit.refuse_other_sites(scope["method"], headers)
+            if not visit.is_public(path):
+                scope[HOLDER] = await self._guard.admit(visit.bearer(headers), Role.OPERATE)
+        elif path not in PUBLIC and path != BY_TICKET:
+            scope[HOLDER] = await self._guard.admit(headers, _role(path))
 
     async def _received(self, exchange: Exchange) -> Receive:
-        """Return what tells the application behind the whole body, which is small, and JSON."""
+        """Return what tells the application behind the whole body, small, and JSON or a form."""
         if exchange.method in BODILESS:
             return exchange.receive
         body = await read(exchange, limit=self._limit)
-        if body and (given := media_type(exchange)) != JSON:
-            raise unsupported(given, JSON)
+        wanted = FORM if visit.is_page(exchange.path) else JSON
+        if body and (given := media_type(exchange)) != wanted:
+            raise unsupported(given, wanted)
         told = iter([{"type": "http.request", "body": body, "more_body": False}])
 
         async def receive() -> Message:

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from control.experiments import ExperimentControl
 from control.monitors import MonitorControl
+from control.picture import Viewer
 from control.rollouts import Control
 from control.segments import RingsControl
 from domain.errors import InvalidValue
@@ -31,6 +32,9 @@ class Operators(Protocol):
 
     async def rings(self) -> RingsControl:
         """Return the verbs for segmented rollouts."""
+
+    async def viewer(self) -> Viewer:
+        """Return what takes pictures of rollouts."""
 
 
 def _holder(request: Request) -> Token:

@@ -10,6 +10,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from control.connection import NoRollout, Unreachable, connect
+from control.picture import Picture, Viewer
 from control.rollouts import NOTHING, TELLING, Control, Description
 from domain.database import Database
 from domain.errors import NotFound
@@ -19,7 +20,6 @@ from domain.rollouts import RolloutManager
 from domain.versions import VersionManager
 from settings import UI_OFFSET, Settings
 from terminal import watch
-from terminal.picture import Picture, Viewer
 from terminal.watch import Show
 from workflows.answers import Changed
 from workflows.commands import Verb

@@ -7,12 +7,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from control.picture import Arm, Picture
 from control.rollouts import Description
 from domain.duration import spell
 from domain.judge import Action, Standing
 from domain.prompts import Json
 from domain.record import Decision, Kind
-from terminal.picture import Arm, Picture
 from workflows.progress import stage_of
 from workflows.state import Phase
 

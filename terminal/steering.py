@@ -12,8 +12,8 @@ from terminal.console import Usage, carry_out, out, prompt_of, say, say_json, wa
 if TYPE_CHECKING:  # heavy, so commands import it when they run: `rampart --help` is quick
     from pydantic import JsonValue
 
+    from control.picture import Picture
     from domain.plan import RolloutRequest
-    from terminal.picture import Picture
 
 LOOK = "Look"
 AT = "When to open it, with an offset: 2026-12-01T09:00+01:00. Until then it can be withdrawn."

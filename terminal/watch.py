@@ -8,11 +8,11 @@ from rich.console import Console
 from rich.live import Live
 
 from control.connection import Unreachable
+from control.picture import Picture, Viewer
 from domain.errors import Unavailable
 from domain.record import Decision
 from terminal import screen
 from terminal.console import say_json
-from terminal.picture import Picture, Viewer
 
 POLL_S = 0.4
 OUTAGE_S = 20.0  # how long Temporal or the database may be silent before it is given up

@@ -21,7 +21,7 @@ POLL_S = 1.0  # of the routers; a rollback falls anywhere into it
 
 @dataclass(frozen=True)
 class Spread:
-    """How long after its commit a rollback was served, in ms.
+    """How long after the commit of its first step a rollback was served, in ms.
 
     Attributes:
         last_ms: By the last of the processes, of each rollback.
@@ -39,12 +39,12 @@ class Spread:
 
 
 class Operator:
-    """Opens, ramps and rolls back, and knows when the rollback was committed."""
+    """Opens, ramps and rolls back, and knows when users' return was committed."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._rollouts = RolloutManager(database)
-        self._committed = 0
+        self._commits: list[int] = []
 
     async def furnish(self) -> None:
         """Put a baseline in production, and a candidate beside it."""
@@ -58,7 +58,7 @@ class Operator:
         """Note when a commit returned, and only then announce it, if it is to be announced."""
 
         async def noted(prompts: frozenset[Prompt]) -> None:
-            self._committed = time.monotonic_ns()
+            self._commits.append(time.monotonic_ns())
             if announce is not None:
                 await announce(prompts)
 
@@ -77,9 +77,10 @@ class Operator:
         return rollout.id
 
     async def roll_back(self, rollout_id: str) -> int:
-        """Roll back and return when that was committed, in ns."""
+        """Roll back and return when its first step was committed, in ns: users go back first."""
+        self._commits.clear()
         await self._rollouts.roll_back(rollout_id, reason="benchmark")
-        return self._committed
+        return self._commits[0]
 
 
 async def spread(

@@ -19,7 +19,8 @@ from activities.trials import TrialActivities
 from control.experiments import ExperimentControl
 from control.monitors import MonitorControl
 from control.payloads import data_converter
-from control.rollouts import Control, Leader
+from control.picture import Viewer
+from control.rollouts import Control
 from control.segments import RingsControl
 from domain.database import Database
 from domain.monitors.manager import MonitorManager
@@ -42,13 +43,14 @@ async def way_in(database: Database) -> AsyncIterator[Entrance]:
 class There:
     """Temporal, as `serve.Temporal` reaches it."""
 
-    def __init__(self, client: Client, queue: str, *, leader: Leader) -> None:
+    def __init__(self, client: Client, queue: str, *, database: Database) -> None:
         self._client = client
         self._queue = queue
-        self._leader = leader
+        self._database = database
 
     async def rollouts(self) -> Control:
-        return Control(self._client, task_queue=self._queue, leader=self._leader)
+        leader = RolloutManager(self._database).leader
+        return Control(self._client, task_queue=self._queue, leader=leader)
 
     async def experiments(self) -> ExperimentControl:
         return ExperimentControl(self._client, task_queue=self._queue)
@@ -58,6 +60,9 @@ class There:
 
     async def rings(self) -> RingsControl:
         return RingsControl(self._client, task_queue=self._queue)
+
+    async def viewer(self) -> Viewer:
+        return Viewer(self._client, self._database, queue=self._queue)
 
 
 @pytest_asyncio.fixture(scope="session")
@@ -86,7 +91,7 @@ async def operated(temporal: Client, database: Database) -> AsyncIterator[Entran
     )
     async with (
         build_worker(temporal, *hands, task_queue=queue),
-        entrance(database, operators=There(temporal, queue, leader=rollouts.leader)) as found,
+        entrance(database, operators=There(temporal, queue, database=database)) as found,
     ):
         yield found
         for place in ("rollout", "segments", "experiment"):

@@ -13,6 +13,7 @@ from control.connection import Unreachable
 from control.experiments import ExperimentControl
 from control.monitors import MonitorControl
 from control.payloads import Codec
+from control.picture import Viewer
 from control.rollouts import Control
 from control.segments import RingsControl
 from domain.census import CensusManager
@@ -45,6 +46,9 @@ class Away:
         raise Unreachable("no Temporal server answers at localhost:7233")
 
     async def rings(self) -> RingsControl:
+        raise Unreachable("no Temporal server answers at localhost:7233")
+
+    async def viewer(self) -> Viewer:
         raise Unreachable("no Temporal server answers at localhost:7233")
 
 

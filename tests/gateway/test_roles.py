@@ -76,6 +76,14 @@ BODIES: dict[str, Any] = {
     "POST /codec/decode": {"payloads": []},
     "POST /codec/encode": {"payloads": []},
 }
+# Pages, which no document describes: for who has logged in with a token that may operate …
+PAGES = {
+    "GET /ui",
+    "GET /ui/rollouts/{flag}",
+    "POST /ui/rollouts/{flag}/{verb}",
+}
+# … but for those by which one gets in and out.
+DOORS = {"GET /", "GET /ui/login", "POST /ui/login", "POST /ui/logout"}
 STREAMS = {"GET /v1/changes"}  # does not end for who may follow it; `test_served` follows it
 
 
@@ -129,7 +137,23 @@ async def test_nothing_is_served_that_is_not_described(whole: Entrance) -> None:
 
     assert len(served) > 20
     hidden = {route for route in served if route.partition(" ")[2] not in document["paths"]}
-    assert hidden == set()
+    assert hidden == PAGES | DOORS
+
+
+@pytest.mark.parametrize("route", sorted(PAGES))
+async def test_a_page_is_for_who_may_operate(whole: Entrance, route: str) -> None:
+    method, _, path = route.partition(" ")
+    path = path.format(**NAMES)
+    before = await kept(whole.house.database)
+
+    async def seen(role: Role | None) -> int:
+        cookie = {"cookie": f"rampart={whole.texts[role]}"} if role else {}
+        return (await whole.client.request(method, path, headers=cookie)).status_code
+
+    assert (await seen(None), await seen(Role.EVALUATE), await seen(Role.INGEST)) == (303, 403, 403)
+    assert await kept(whole.house.database) == before
+    for role in OPERATORS:
+        assert await seen(role) not in (303, 401, 403, 500)
 
 
 @pytest.mark.parametrize("route", MAY)

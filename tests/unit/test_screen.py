@@ -7,13 +7,13 @@ from io import StringIO
 import pytest
 from rich.console import Console, RenderableType
 
+from control.picture import Arm, Picture
 from control.rollouts import Description
 from domain.judge import Action, Reading, Standing, Verdict
 from domain.plan import preset
 from domain.prompts import PromptVersion
 from domain.record import Before, Decision, Kind, Rollout, RolloutStatus
 from terminal import screen, sheet
-from terminal.picture import Arm, Picture
 from workflows.progress import Outcome, Progress
 from workflows.state import Phase
 

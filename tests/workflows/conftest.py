@@ -12,8 +12,7 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 from pydantic import JsonValue
-from temporalio.client import WorkflowFailureError, WorkflowHandle
-from temporalio.service import RPCError
+from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
 from control.payloads import data_converter
@@ -57,7 +56,6 @@ class Rehearsal:
         self.house = house
         self.crowd = crowd
         self.queue = f"queue-{uuid4()}"
-        self._started: list[Handle] = []
 
     async def start(self, plan: RolloutPlan = PLAN, **more: str) -> Handle:
         given: JsonValue = {
@@ -70,24 +68,9 @@ class Rehearsal:
         return await self.start_raw(given)
 
     async def start_raw(self, given: JsonValue) -> Handle:
-        handle = await self.env.client.start_workflow(
+        return await self.env.client.start_workflow(
             RolloutWorkflow.run, given, id=f"rollout/{uuid4()}", task_queue=self.queue
         )
-        self._started.append(handle)
-        return handle
-
-    async def clear(self) -> None:
-        """Leave nothing running.
-
-        Not by `terminate`: during an activity, that would stop the server's clock for ever; nor
-        during an activity at all: to be asked to cancel one that has just ended kills this server.
-        """
-        self.crowd.failing = {}
-        await self.env.sleep(A_MOMENT)
-        for handle in self._started:
-            with suppress(RPCError, WorkflowFailureError):
-                await handle.signal("rollback")
-                await handle.result()
 
     async def sleep(self, duration: timedelta) -> None:
         """Let time pass, in steps that fit into one call."""
@@ -122,11 +105,11 @@ class Rehearsal:
         return closed - (await first.describe()).start_time
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
+@pytest_asyncio.fixture
 async def skipping() -> AsyncIterator[WorkflowEnvironment]:
-    """A server on which days pass in milliseconds.
+    """A server on which days pass in milliseconds, begun in a tenth of a second.
 
-    One for each file: what a story leaves running, without its worker, may stop the clock.
+    One for each story: whatever one leaves behind, a clock that stands included, ends with it.
     """
     env = await WorkflowEnvironment.start_time_skipping(
         data_converter=data_converter(),
@@ -147,4 +130,3 @@ async def rehearsal(skipping: WorkflowEnvironment, sqlite: Database) -> AsyncIte
     rehearsal = Rehearsal(skipping, house, Crowd(house))
     async with build_worker(skipping.client, rehearsal.crowd, task_queue=rehearsal.queue):
         yield rehearsal
-        await rehearsal.clear()

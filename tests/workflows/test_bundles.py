@@ -68,7 +68,6 @@ async def bundled(skipping: WorkflowEnvironment, sqlite: Database) -> AsyncItera
     bundled = Bundled(skipping, couple, TwoCrowds(couple))
     async with build_worker(skipping.client, bundled.crowds, task_queue=bundled.queue):
         yield bundled
-        await bundled.clear()
 
 
 async def test_a_healthy_bundle_bakes_every_stage_once_and_is_promoted(bundled: Bundled) -> None:

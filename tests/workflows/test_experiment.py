@@ -1,7 +1,6 @@
 """ExperimentWorkflow with the real activities and a real database, on a server that skips time."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from datetime import timedelta
 from uuid import uuid4
 
@@ -9,7 +8,6 @@ import pytest
 from pydantic import JsonValue
 from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError, CancelledError
-from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
 from domain import VersionStatus
@@ -59,7 +57,6 @@ class Stage:
         self.visitors = Visitors(house)
         self.queue = f"queue-{uuid4()}"
         self.prompt = f"{house.name}.system"
-        self._started: list[Handle] = []
 
     async def start(self, rates: dict[str, float], **change: JsonValue) -> Handle:
         self.visitors.rates = rates
@@ -67,19 +64,9 @@ class Stage:
         return await self.start_raw(given)
 
     async def start_raw(self, given: JsonValue) -> Handle:
-        handle = await self.env.client.start_workflow(
+        return await self.env.client.start_workflow(
             ExperimentWorkflow.run, given, id=f"experiment/{uuid4()}", task_queue=self.queue
         )
-        self._started.append(handle)
-        return handle
-
-    async def clear(self) -> None:
-        """Leave nothing running."""
-        self.visitors.failing = {}
-        for handle in self._started:
-            with suppress(RPCError, WorkflowFailureError):
-                await handle.signal("stop")
-                await handle.result()
 
     async def sleep(self, duration: timedelta) -> None:
         """Let time pass, in steps that fit into one call."""
@@ -127,7 +114,6 @@ async def stage(skipping: WorkflowEnvironment, sqlite: Database) -> AsyncIterato
     stage = Stage(skipping, house)
     async with build_worker(skipping.client, Crowd(house), stage.visitors, task_queue=stage.queue):
         yield stage
-        await stage.clear()
 
 
 async def test_three_arms_run_for_14_days_and_the_best_is_deployed(stage: Stage) -> None:

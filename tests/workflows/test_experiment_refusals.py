@@ -52,7 +52,6 @@ async def live(server: WorkflowEnvironment, sqlite: Database) -> AsyncIterator[S
     stage = Stage(server, house, step=timedelta(seconds=0.05))
     async with build_worker(server.client, Crowd(house), stage.visitors, task_queue=stage.queue):
         yield stage
-        await stage.clear()
 
 
 async def running(live: Stage) -> Handle:

@@ -82,18 +82,15 @@ class Post:
         self.phone = Phone()
         self.eyes = Eyes(house, self.phone)
         self.queue = f"queue-{uuid4()}"
-        self._started: list[Handle] = []
 
     async def start(self, **more: JsonValue) -> Handle:
         version = await self.house.get("1.1.0")
         return await self.start_raw({"versions": [version.version_id], "window": "30m", **more})
 
     async def start_raw(self, given: JsonValue) -> Handle:
-        handle = await self.env.client.start_workflow(
+        return await self.env.client.start_workflow(
             MonitorWorkflow.run, given, id=f"monitor/{uuid4()}", task_queue=self.queue
         )
-        self._started.append(handle)
-        return handle
 
     async def sleep(self, duration: timedelta) -> None:
         await self.env.sleep(duration)

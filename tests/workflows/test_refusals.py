@@ -51,7 +51,6 @@ async def live(server: WorkflowEnvironment, sqlite: Database) -> AsyncIterator[R
     rehearsal = Rehearsal(server, house, Crowd(house), step=TICK / 10)
     async with build_worker(server.client, rehearsal.crowd, task_queue=rehearsal.queue):
         yield rehearsal
-        await rehearsal.clear()
 
 
 async def refusal(handle: Handle, verb: str, given: JsonValue = None) -> str:

@@ -1,0 +1,1 @@
+"""The web pages: server-rendered, of this package's own files alone."""

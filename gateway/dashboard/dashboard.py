@@ -1,0 +1,37 @@
+"""Puts the pages together."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from fastapi import APIRouter
+from starlette.routing import BaseRoute, Mount
+from starlette.staticfiles import StaticFiles
+
+from domain.rollouts import RolloutManager
+from gateway.dashboard import visit
+from gateway.dashboard.login import LoginPages
+from gateway.dashboard.pages import Pages
+from gateway.dashboard.rollouts import RolloutPages
+from gateway.guard import Guard
+from gateway.operators import Operators
+
+HERE = Path(__file__).parent
+
+
+class Dashboard:
+    """All pages."""
+
+    def __init__(
+        self, pages: Pages, guard: Guard, operators: Operators, rollouts: RolloutManager
+    ) -> None:
+        self._parts = (LoginPages(pages, guard), RolloutPages(pages, operators, rollouts))
+
+    def routers(self) -> Iterator[APIRouter]:
+        """Yield the routes of every page."""
+        for part in self._parts:
+            yield part.router()
+
+    @staticmethod
+    def static() -> BaseRoute:
+        """Return the route of what pages look like."""
+        return Mount(visit.STATIC, StaticFiles(directory=HERE / "static"))
