@@ -23,7 +23,7 @@ BILLED = {
     EventType.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED: "memo upserted",
     EventType.EVENT_TYPE_MARKER_RECORDED: "marker recorded",
 }
-ACTED = {"note", "roll_back"}  # the activities in which a signal shows first
+ACTED = {"note", "return_traffic"}  # the activities in which a signal shows first
 
 
 @dataclass(frozen=True)
