@@ -145,8 +145,8 @@ async def _steer(handle: Handle) -> None:
 
 async def _couple(house: House) -> JsonValue:
     await House(house.database, name="farewell").furnish()
-    along = {"name": "farewell", "prompt_type": "system", "candidate": "1.1.0"}
-    return REQUEST | {"plan": PLAN, "companions": [along]}
+    along: JsonValue = {"name": "farewell", "prompt_type": "system", "candidate": "1.1.0"}
+    return {**REQUEST, "plan": PLAN, "companions": [along]}
 
 
 async def _part(handle: Handle) -> None:
@@ -165,8 +165,9 @@ async def _later(_house: House) -> JsonValue:
 
 async def _orphaned(house: House) -> JsonValue:
     await house.ramped(1)
+    lost = text("UPDATE rollout SET lease_until = NULL, workflow_id = 'rollout/greeting.system'")
     async with house.database.transaction() as session:
-        await session.execute(text("UPDATE rollout SET lease_until = NULL"))
+        await (await session.connection()).execute(lost)
     return None
 
 
