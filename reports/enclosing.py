@@ -48,7 +48,8 @@ def _enclosure(told: Illustrated) -> Enclosure | None:
     for form, kind in KINDS.items():
         content = write(told, form).encode()
         if len(content) <= MOST:
-            name = f"{UNSAFE.sub('_', told.report.prompt)}-{told.report.id}.{form.value}"
+            prompt = UNSAFE.sub("_", told.report.prompt).lstrip("._")
+            name = f"{prompt}-{told.report.id}.{form.value}"
             return Enclosure(name=name, kind=kind, content=content, digest=_digest(told.report))
     return None
 
