@@ -195,7 +195,7 @@ class RolloutManager(Rollbacks, Amendments):
         """Return every check with all that it rested on, oldest first.
 
         Of a long rollout only about `most`, evenly chosen, if that is given: enough for a picture,
-        and a tenth of a second instead of ten.
+        and a third of a second for a month of them instead of eight.
 
         Raises:
             NotFound: There is no such rollout, or retention deleted what its checks rested on.
