@@ -97,11 +97,16 @@ async def amendments(session: AsyncSession, rollout_id: str) -> Sequence[Amended
     return [Amended.model_validate(row.details) for row in rows]
 
 
-async def judged(session: AsyncSession, rollout_id: str) -> Sequence[Judged]:
-    """Return every check with all that it rested on, oldest first."""
+async def judged(
+    session: AsyncSession, rollout_id: str, *, most: int | None = None
+) -> Sequence[Judged]:
+    """Return the checks with all that they rested on, oldest first; of many, only about `most`."""
     query = select(EvidenceRow, DecisionRow).join(DecisionRow)
-    of_rollout = query.where(EvidenceRow.rollout_id == rollout_id)
-    rows = (await session.exec(of_rollout.order_by(col(EvidenceRow.number)))).all()
+    query = query.where(EvidenceRow.rollout_id == rollout_id)
+    if most is not None:
+        chosen = await _chosen(session, rollout_id, most=most)
+        query = query.where(col(EvidenceRow.number).in_(chosen))
+    rows = (await session.exec(query.order_by(col(EvidenceRow.number)))).all()
     return [
         Judged(
             number=kept.number,
@@ -115,6 +120,18 @@ async def judged(session: AsyncSession, rollout_id: str) -> Sequence[Judged]:
         )
         for kept, line in rows
     ]
+
+
+async def _chosen(session: AsyncSession, rollout_id: str, *, most: int) -> Sequence[int]:
+    """Return evenly many of the checks' numbers, and of each epoch the first and the last."""
+    query = select(EvidenceRow.number, DecisionRow.epoch).join(DecisionRow)
+    of_rollout = query.where(EvidenceRow.rollout_id == rollout_id)
+    found = (await session.exec(of_rollout.order_by(col(EvidenceRow.number)))).all()
+    stride = max(1, -(-len(found) // most))
+    ends = {epoch: number for number, epoch in found}
+    begins = {epoch: number for number, epoch in reversed(found)}
+    even = {number for place, (number, _) in enumerate(found) if place % stride == 0}
+    return sorted(even | {*ends.values(), *begins.values()})
 
 
 def verdict_of(line: DecisionRow) -> Verdict:
