@@ -15,7 +15,7 @@ from domain.judge import Verdict
 from domain.prompts import Json
 from domain.record import Decision, Kind, Rollout, RolloutStatus
 from workflows.progress import Progress
-from workflows.state import Phase
+from workflows.state import Phase as Phase
 
 GONE_WRONG = ("failed", "terminated", "timed_out")
 WITHOUT_TEMPORAL = "what only Temporal knows: it does not answer"
@@ -175,6 +175,14 @@ async def _taken(
         decisions=decisions,
         link=link,
     )
+
+
+def agreement(decision: Decision) -> tuple[object, ...]:
+    """Return what two checks share that say the same; of any other line, all of it."""
+    if decision.kind is not Kind.CHECKED:
+        return (decision,)
+    standings = tuple(reading.standing for reading in decision.readings)
+    return (decision.stage, decision.action, standings)
 
 
 def link_to(ui: str, namespace: str, *, told: Description) -> str:

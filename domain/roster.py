@@ -109,7 +109,8 @@ class Roster:
             .limit(limit)
         )
         async with self._database.reading() as session:
-            return [_entry(**found) for found in (await session.execute(query)).mappings()]
+            found = await (await session.connection()).execute(query)
+        return [_entry(**told) for told in found.mappings()]
 
 
 def _literal(text: str) -> str:
