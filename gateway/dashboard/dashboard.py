@@ -9,6 +9,7 @@ from starlette.staticfiles import StaticFiles
 
 from domain.database import Database
 from gateway.dashboard import visit
+from gateway.dashboard.demo import Demo, DemoPages
 from gateway.dashboard.login import LoginPages
 from gateway.dashboard.pages import Pages
 from gateway.dashboard.rollouts.live import Watches
@@ -31,10 +32,12 @@ class Dashboard:
         database: Database,
         *,
         limits: Limits,
+        demo: Demo | None,
     ) -> None:
-        rollouts = RolloutPages(pages, guard, operators, database, limits=limits)
+        rollouts = RolloutPages(pages, guard, operators, database, limits=limits, demo=demo)
         self.watches: Watches = rollouts.watches  # entered by who serves the pages
-        self._parts = (LoginPages(pages, guard), rollouts)
+        shown = (DemoPages(demo, database),) if demo else ()
+        self._parts = (LoginPages(pages, guard), rollouts, *shown)
 
     def routers(self) -> Iterator[APIRouter]:
         """Yield the routes of every page."""
