@@ -55,7 +55,7 @@ class RolloutPages:
         self._pages = pages
         self._listing = Listing(operators, Roster(database))
         self._sheets = Sheets(operators, database)
-        self._drawings = Drawings(RolloutManager(database))
+        self._drawings = Drawings(database)
         self._orders = Orders(operators, RolloutManager(database))
         self.watches = Watches(self._frame, guard, limits=limits)
 
