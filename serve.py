@@ -51,7 +51,6 @@ START = timedelta(minutes=1)  # a process that loads for longer is taken for a h
 KEEP_ALIVE = timedelta(seconds=75)  # longer than load balancers keep a connection
 BACKLOG = 2048
 COLLECT = (10_000, 20, 50)  # when garbage is looked for: events come by the thousand, acyclic
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

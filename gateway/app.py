@@ -210,10 +210,11 @@ class Gateway:
         last_event_id: Annotated[str | None, Header(max_length=100)] = None,
     ) -> EventSourceResponse:
         """Tell each change of what users are served; `since` is a version told before."""
+        headers = dict(request.scope["headers"])
         if ticket is not None:
-            token = await self._guard.admit_ticket(ticket)
+            token = await self._guard.admit_ticket(ticket, headers)
         else:
-            token = await self._guard.admit(dict(request.scope["headers"]), Role.EVALUATE)
+            token = await self._guard.admit(headers, Role.EVALUATE)
         events = self._streams.follow(token, since=last_event_id or since)
         return EventSourceResponse(events, ping=0, send_timeout=30)
 

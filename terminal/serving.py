@@ -30,7 +30,8 @@ def gateway(
     ] = "",
 ) -> None:
     """Serve evaluation, events and the operator's verbs over HTTP; as many as you like."""
-    from serve import LOOPBACK, Options, serve
+    from gateway.rebinding import LOOPBACK
+    from serve import Options, serve
     from settings import Settings
 
     if open_ and host not in LOOPBACK:

@@ -37,7 +37,7 @@ class Dashboard:
         rollouts = RolloutPages(pages, guard, operators, database, limits=limits, demo=demo)
         self.watches: Watches = rollouts.watches  # entered by who serves the pages
         shown = (DemoPages(demo, database),) if demo else ()
-        self._parts = (LoginPages(pages, guard), rollouts, *shown)
+        self._parts = (LoginPages(pages, guard, limits=limits), rollouts, *shown)
 
     def routers(self) -> Iterator[APIRouter]:
         """Yield the routes of every page."""
