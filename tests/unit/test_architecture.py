@@ -89,6 +89,7 @@ PURE = (
     "trials/contest.py",
     "trials/findings.py",
     "trials/plan.py",
+    "trials/wording.py",
     "stage.py",
     "value.py",
     "windows/",
