@@ -199,6 +199,7 @@ def build(
             experiments=ABTestManager(database),
             rollouts=RolloutManager(database),
             tokens=tokens,
+            database=database,
             keyring=None if options.open else Keyring(tokens),
             visitor=settings.operator,
             resources=(_disposed(database), *intakes.resources, router),

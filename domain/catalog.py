@@ -118,6 +118,12 @@ class Catalog:
             lines = await _described(session, {(n, t): count for n, t, count in found})
             return page(lines, number)
 
+    async def prompt(self, name: str, prompt_type: str) -> PromptLine:
+        """Return the line of one prompt; its versions are not counted."""
+        async with self._database.reading() as session:
+            (line,) = await _described(session, {(name, prompt_type): 0})
+            return line
+
     async def versions(self, name: str, prompt_type: str, *, number: int = 1) -> Page[VersionLine]:
         """Return the prompt's versions, the highest number first.
 

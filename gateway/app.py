@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from control.payloads import Codec
+from domain.database import Database
 from domain.errors import RampartError
 from domain.experiments import ABTestManager
 from domain.intake.intake import Intake
@@ -69,6 +70,7 @@ class Services:
             the router, the intake, whatever feeds them.
         checks: What `/readyz` asks, by name.
         measures: Return what else `/metrics` shows.
+        database: Where pages read what they list.
         codec: Opens what Temporal was given, for operators; None: there is no `/codec`.
     """
 
@@ -79,6 +81,7 @@ class Services:
     experiments: ABTestManager
     rollouts: RolloutManager
     tokens: TokenManager
+    database: Database
     keyring: Keyring | None
     visitor: str = ""
     resources: tuple[Opened, ...] = ()
@@ -182,7 +185,13 @@ class Gateway:
         app.get(CHANGES, tags=["evaluation"], summary="Follow changes, as server-sent events")(
             self._changes
         )
-        dashboard = Dashboard(self._pages, self._guard, services.operators, services.rollouts)
+        dashboard = Dashboard(
+            self._pages,
+            self._guard,
+            services.operators,
+            services.rollouts,
+            database=services.database,
+        )
         for router in dashboard.routers():
             app.include_router(router)
         app.router.routes.append(dashboard.static())

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from enum import StrEnum
-from itertools import zip_longest
+from itertools import groupby, zip_longest
 from typing import Any
 
 CONTEXT = 3  # lines that are the same and are shown before and after what is not
+FOLD = 3  # lines that are worth hiding
 PAIRS = 200_000  # of lines, or of words, that are alike: what pairing them has to look through
 LONG = 8_000  # lines of both texts together, above which they are not paired
 MOST = 2_000  # lines that differ and are shown
@@ -166,17 +167,12 @@ def _whole(text: str) -> tuple[Piece, ...]:
 def _folded(found: Sequence[Line]) -> Iterator[Line]:
     changed = [n for n, line in enumerate(found) if line.sign is not Sign.SAME]
     near = {n + step for n in changed for step in range(-CONTEXT, CONTEXT + 1)}
-    hidden = 0
-    for number, line in enumerate(found):
-        if number in near:
-            if hidden:
-                yield Line(Sign.FOLDED, count=hidden)
-            hidden = 0
-            yield line
+    for shown, run in groupby(enumerate(found), lambda each: each[0] in near):
+        alike = [line for _, line in run]
+        if shown or len(alike) < FOLD:
+            yield from alike
         else:
-            hidden += 1
-    if hidden:
-        yield Line(Sign.FOLDED, count=hidden)
+            yield Line(Sign.FOLDED, count=len(alike))
 
 
 def _leaves(value: object, path: str = "") -> Iterator[tuple[str, str]]:

@@ -7,10 +7,13 @@ from fastapi import APIRouter
 from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 
+from domain.database import Database
 from domain.rollouts import RolloutManager
 from gateway.dashboard import visit
+from gateway.dashboard.experiments import ExperimentPages
 from gateway.dashboard.login import LoginPages
 from gateway.dashboard.pages import Pages
+from gateway.dashboard.prompts import PromptPages
 from gateway.dashboard.rollouts import RolloutPages
 from gateway.guard import Guard
 from gateway.operators import Operators
@@ -22,9 +25,20 @@ class Dashboard:
     """All pages."""
 
     def __init__(
-        self, pages: Pages, guard: Guard, operators: Operators, rollouts: RolloutManager
+        self,
+        pages: Pages,
+        guard: Guard,
+        operators: Operators,
+        rollouts: RolloutManager,
+        database: Database,
     ) -> None:
-        self._parts = (LoginPages(pages, guard), RolloutPages(pages, operators, rollouts))
+        """Take what pages show and steer; `database` is read for what nobody else lists."""
+        self._parts = (
+            LoginPages(pages, guard),
+            RolloutPages(pages, operators, rollouts),
+            ExperimentPages(pages, operators, database),
+            PromptPages(pages, database),
+        )
 
     def routers(self) -> Iterator[APIRouter]:
         """Yield the routes of every page."""

@@ -157,6 +157,7 @@ async def entrance(
             experiments=house.experiments,
             rollouts=house.rollouts,
             tokens=manager,
+            database=database,
             keyring=Keyring(manager, fresh=POLL),
             resources=(router,),
             checks={"database": answers},
