@@ -39,6 +39,7 @@ RULES = {
     "workflows": Rule(frozenset({"activities", "domain"}), never=WEB | DATABASE | IO),
     "control": Rule(frozenset({"workflows", "domain"}), never=WEB | {"sqlmodel"}),
     "gateway": Rule(frozenset({"domain", "control"}), never=frozenset({"temporalio"})),
+    "pictures": Rule(frozenset({"domain"}), never=WEB | DATABASE | IO | {"temporalio"}),
     "serving": Rule(frozenset({"domain"}), never=WEB | {"temporalio"}),
     "telemetry": Rule(frozenset({"domain"})),
 }
