@@ -192,6 +192,7 @@ def build(
     intakes = Intakes(database, redis_url=settings.redis_url)
     return Gateway(
         Services(
+            database=database,
             router=router,
             intake=intakes.intake,
             operators=Temporal(settings, database, interceptors=spans.interceptors),
@@ -199,7 +200,6 @@ def build(
             experiments=ABTestManager(database),
             rollouts=RolloutManager(database),
             tokens=tokens,
-            database=database,
             keyring=None if options.open else Keyring(tokens),
             visitor=settings.operator,
             resources=(_disposed(database), *intakes.resources, router),

@@ -8,14 +8,15 @@ from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 
 from domain.database import Database
-from domain.rollouts import RolloutManager
 from gateway.dashboard import visit
 from gateway.dashboard.experiments import ExperimentPages
 from gateway.dashboard.login import LoginPages
 from gateway.dashboard.pages import Pages
 from gateway.dashboard.prompts import PromptPages
-from gateway.dashboard.rollouts import RolloutPages
+from gateway.dashboard.rollouts.live import Watches
+from gateway.dashboard.rollouts.pages import RolloutPages
 from gateway.guard import Guard
+from gateway.limits import Limits
 from gateway.operators import Operators
 
 HERE = Path(__file__).parent
@@ -29,13 +30,15 @@ class Dashboard:
         pages: Pages,
         guard: Guard,
         operators: Operators,
-        rollouts: RolloutManager,
         database: Database,
+        *,
+        limits: Limits,
     ) -> None:
-        """Take what pages show and steer; `database` is read for what nobody else lists."""
+        rollouts = RolloutPages(pages, guard, operators, database, limits=limits)
+        self.watches: Watches = rollouts.watches  # entered by who serves the pages
         self._parts = (
             LoginPages(pages, guard),
-            RolloutPages(pages, operators, rollouts),
+            rollouts,
             ExperimentPages(pages, operators, database),
             PromptPages(pages, database),
         )

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 
 from domain.duration import spell
-from gateway.dashboard import forms, visit
+from gateway.dashboard import instants, visit
 from gateway.dashboard.figures import FILTERS
 from gateway.exchange import Answer
 from gateway.front import HOLDER
@@ -42,7 +42,15 @@ class Pages:
             lstrip_blocks=True,
         )
         self._templates.globals |= {"root": visit.ROOT, "open": open}
-        self._templates.filters |= {"words": words, "instant": instant, "spell": spell} | FILTERS
+        self._templates.filters |= {
+            "words": words,
+            "instant": instant,
+            "spell": spell,
+            "moment": instants.moment,
+            "minute": instants.minute,
+            "at": instants.at,
+            "place": place,
+        } | FILTERS
 
     def show(
         self,
@@ -53,12 +61,9 @@ class Pages:
         **values: object,
     ) -> HTMLResponse:
         """Return a page for whoever asked."""
-        holder, said = request.scope.get(HOLDER), forms.told(request)
-        text = self.render(template, holder=holder, path=request.url.path, said=said, **values)
-        response = HTMLResponse(text, status_code=status, headers=HEADERS)
-        if said:
-            forms.forget(response)
-        return response
+        holder = request.scope.get(HOLDER)
+        text = self.render(template, holder=holder, path=request.url.path, **values)
+        return HTMLResponse(text, status_code=status, headers=HEADERS)
 
     def render(self, template: str, **values: object) -> str:
         """Return a page, or a part of one, as text."""
@@ -85,3 +90,8 @@ def words(name: str) -> str:
 def instant(when: datetime) -> str:
     """Return `2026-01-31 12:00:00 UTC`."""
     return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def place(text: str) -> str:
+    """Return a text as a part of an address, whatever it holds."""
+    return quote(text, safe="")

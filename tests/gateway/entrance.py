@@ -150,6 +150,7 @@ async def entrance(
 
     gateway = Gateway(
         Services(
+            database=database,
             router=router,
             intake=intake or DirectIntake(MetricsCollector(database)),
             operators=operators or Away(),
@@ -157,7 +158,6 @@ async def entrance(
             experiments=house.experiments,
             rollouts=house.rollouts,
             tokens=manager,
-            database=database,
             keyring=Keyring(manager, fresh=POLL),
             resources=(router,),
             checks={"database": answers},
