@@ -91,6 +91,11 @@ PAGES = {
     "GET /ui/prompts/{flag}/versions/{version}",
     "POST /ui/prompts/{flag}/tags",
     "POST /ui/prompts/{flag}/revert",
+    "GET /ui/rings/{flag}",
+    "POST /ui/rings/{flag}/{verb}",
+    "GET /ui/monitors",
+    "GET /ui/monitors/{name}",
+    "POST /ui/monitors/{name}/stop",
 }
 # … but for those by which one gets in and out.
 DOORS = {"GET /", "GET /ui/login", "POST /ui/login", "POST /ui/logout"}
