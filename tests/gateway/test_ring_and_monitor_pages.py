@@ -56,6 +56,7 @@ async def test_rings_are_shown_and_steered(operated: Entrance) -> None:
     page = await visitor.wait_for(RINGS, "2 everybody waiting greeting.system")
     refused = await visitor.send(f"{RINGS}/resume", reason="typed")
     back = await visitor.send(f"{RINGS}/rollback", reason="enough")
+    ended = await visitor.wait_for(RINGS, "enough (by operate)")
 
     assert "greeting.system → 1.1.0, ring by ring" in page.said
     assert re.search(r"1 beta (waiting|running) greeting_beta\.system", page.said)
@@ -63,21 +64,21 @@ async def test_rings_are_shown_and_steered(operated: Entrance) -> None:
     assert (refused.status, ">typed</textarea>" in refused.source) == (409, True)
     assert back.status == 200
     assert 'id="answer"' in back.source
+    assert "1 beta rolled back greeting_beta.system" in ended.said
+    assert "<summary>" not in ended.source
 
 
 async def test_monitors_are_listed_with_their_open_alerts_and_stopped(operated: Entrance) -> None:
     await watched(operated, HOSTILE)
-    visitor, place = (
-        Visitor(operated),
-        "/monitors/%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E%2Fx%3F%23",
-    )
+    visitor = Visitor(operated)
+    place = "/monitors/%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E%2Fx%3F%23"
 
     page = await visitor.wait_for(place, "below 0.5")
     unmeant = await visitor.send(f"{place}/stop", sure="")
     stopped = await visitor.send(f"{place}/stop", reason="seen enough")
-
     ended = await visitor.wait_for(place, "by operate: seen enough")
     listed = await visitor.open("/monitors")
+
     assert (
         "open greeting.system 1.0.0: success_rate 0.0 % (40 events in 1h), below 50.0 %"
         in page.said
