@@ -1,13 +1,16 @@
 """What there is to see of a rollout at one moment: Temporal's half and the database's, as one."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import quote
 
 from temporalio.client import Client
 
+from control.grounds import Grounding
 from control.rollouts import Control, Description
 from domain.database import Database
+from domain.hindsight.explanation import Grounds
 from domain.judge import Verdict
 from domain.metrics import MetricsCollector
 from domain.prompts import Json
@@ -39,6 +42,7 @@ class Picture:
     Attributes:
         progress: What its workflow says; without a live worker, what was last known.
         rollout: None when its opening was refused.
+        grounds: What the latest check of each prompt rested on, the leader's first.
     """
 
     description: Description
@@ -46,6 +50,7 @@ class Picture:
     rollout: Rollout | None = None
     arms: tuple[Arm, ...] = ()
     decisions: tuple[Decision, ...] = ()
+    grounds: Mapping[str, Grounds] = field(default_factory=dict)
     link: str = ""
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -92,7 +97,7 @@ class Picture:
         return self.progress.verdict.reason
 
     def to_json(self) -> Json:
-        """Return all of it but the journal, as plain JSON."""
+        """Return all of it but journal and grounds, as plain JSON."""
         told, outcome = self.description, self.description.outcome
         return self.progress.model_dump(mode="json") | {
             "prompt": self.prompt,
@@ -117,7 +122,7 @@ class Picture:
 
 
 class Viewer:
-    """Takes pictures."""
+    """Takes pictures; one that takes many of the same rollout reads its evidence once a check."""
 
     def __init__(self, client: Client, database: Database, *, queue: str, ui: str = "") -> None:
         """Take where to look; `ui` is Temporal's web UI, for links."""
@@ -127,6 +132,7 @@ class Viewer:
         self._ui = ui
         self._routing = RoutingManager(database)
         self._metrics = MetricsCollector(database)
+        self._grounding = Grounding(self._rollouts)
 
     async def look(self, name: str, prompt_type: str) -> Picture:
         """Return the prompt's live rollout, else its latest.
@@ -137,6 +143,7 @@ class Viewer:
         """
         told = await self._control.describe(name, prompt_type)
         rollout = await self._record(told, name, prompt_type)
+        members = await self._members(rollout)
         decisions: tuple[Decision, ...] = ()
         if rollout is not None:
             decisions = tuple(await self._rollouts.decisions(rollout.id, limit=JOURNAL_LINES))
@@ -144,8 +151,9 @@ class Viewer:
             description=told,
             progress=told.progress or _last_known(told, rollout, decisions=decisions),
             rollout=rollout,
-            arms=await self._every_arm(rollout, ended=told.closed_at is not None),
+            arms=await self._every_arm(members, ended=told.closed_at is not None),
             decisions=decisions,
+            grounds=await self._grounding.of(members, decisions),
             link=link_to(self._ui, self._namespace, told=told),
         )
 
@@ -159,12 +167,15 @@ class Viewer:
                 return found if leader == found.id else await self._rollouts.get(leader)
         return None
 
-    async def _every_arm(self, rollout: Rollout | None, *, ended: bool) -> tuple[Arm, ...]:
-        """Return the arms of the rollout, and of who goes along with it."""
+    async def _members(self, rollout: Rollout | None) -> Sequence[Rollout]:
+        """Return the rollout, and who goes along with it."""
         if rollout is None:
             return ()
         along = [await self._rollouts.get(each.rollout_id) for each in rollout.companions]
-        found = [await self._arms(each, ended=ended) for each in (rollout, *along)]
+        return (rollout, *along)
+
+    async def _every_arm(self, members: Sequence[Rollout], *, ended: bool) -> tuple[Arm, ...]:
+        found = [await self._arms(each, ended=ended) for each in members]
         return tuple(arm for arms in found for arm in arms)
 
     async def _arms(self, rollout: Rollout, *, ended: bool) -> tuple[Arm, ...]:

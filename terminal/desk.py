@@ -173,10 +173,36 @@ async def follow(name: str, prompt_type: str, *, show: Show) -> Picture:
         return await watch.follow(desk.viewer, name, prompt_type, show=show)
 
 
-async def every_rollout() -> list[Description]:
-    """Return rollouts, the latest first, as Temporal's lists know them."""
+async def keep_watch(name: str, prompt_type: str) -> Picture:
+    """Show the prompt's rollout until it has ended, and send what keys stand for.
+
+    Raises:
+        KeyboardInterrupt: Somebody left before that.
+    """
+    from terminal.lookout import Lookout
+
+    by = Settings.from_env().operator
+
+    async def send(verb: Verb, reason: str) -> str:
+        return (await order(verb, name, prompt_type, reason=reason, by=by)).said
+
     async with at_desk() as desk:
-        return await desk.control.list()
+        lookout = Lookout(
+            follow=lambda show: watch.follow(desk.viewer, name, prompt_type, show=show), send=send
+        )
+        last = await lookout.until_over()
+    if last is None:
+        raise KeyboardInterrupt
+    return last
+
+
+async def every_rollout(*, live: bool, limit: int) -> list[Description]:
+    """Return the live rollouts, then those that have ended unless `live`, the latest first."""
+    async with at_desk() as desk:
+        found = await desk.control.list(limit=limit, live=True)
+        if live or len(found) >= limit:
+            return found
+        return found + await desk.control.list(limit=limit - len(found), live=False)
 
 
 async def decisions(name: str, prompt_type: str) -> Sequence[Decision]:

@@ -132,6 +132,7 @@ async def _case(text: str) -> Case:
         NotFound: There is none.
         Usage: Its checks kept no evidence.
     """
+    from control.grounds import judged_by
     from domain.record import Kind
     from domain.rollouts import RolloutManager
     from terminal.desk import storage
@@ -140,7 +141,7 @@ async def _case(text: str) -> Case:
         manager = RolloutManager(database)
         rollout = await _find(manager, text)
         checks = await manager.checks(rollout.id)
-        amended = [_judged_by(rollout, each) for each in await manager.amendments(rollout.id)]
+        amended = [judged_by(rollout, each) for each in await manager.amendments(rollout.id)]
         if checks and checks[0].number == 1:
             return Case(rollout=rollout, checks=checks, amended=amended, blank=0)
         lines = await manager.decisions(rollout.id, limit=EVERY_LINE)
@@ -176,9 +177,3 @@ def _headed(case: Case) -> dict[str, object]:
         "candidate": shown.candidate,
         "status": shown.status.value,
     }
-
-
-def _judged_by(rollout: "Rollout", change: "Amended") -> "Amended":
-    """Return the change as it concerns what the checks were judged by."""
-    plans = {"before": rollout.judging(change.before), "after": rollout.judging(change.after)}
-    return change.model_copy(update=plans)
