@@ -17,6 +17,7 @@ from terminal.amending import OPERATE, amendments
 from terminal.auditing import audit
 from terminal.catalog import plans, versions
 from terminal.console import Usage, carry_out, out, say, warn
+from terminal.doctoring import doctor
 from terminal.experimenting import experiments
 from terminal.hindsight import hindsight
 from terminal.monitoring import monitors
@@ -157,6 +158,7 @@ def worker() -> None:
 
 
 app.command(rich_help_panel=RUN)(gateway)
+app.command(rich_help_panel=RUN)(doctor)
 app.add_typer(storage, name="db", rich_help_panel=RUN)
 app.add_typer(stream, name="stream", rich_help_panel=RUN)
 app.add_typer(tokens, name="token", rich_help_panel=RUN)

@@ -15,7 +15,7 @@ from workflows.state import Phase
 
 RAMP = 10  # characters
 ROOMY = 100  # columns from which there is room for bars
-STATES = frozenset({*Phase, "failed", "terminated", "timed_out"})
+STATES = frozenset({*Phase, "failed", "terminated", "timed_out", "canceled"})
 GRAINS = (timedelta(days=1), timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1))
 
 

@@ -97,12 +97,14 @@ class Lookout(App[None]):
             Whatever ends the following, once the terminal is as it was before.
         """
         await self.run_async()
-        following = self._following
-        if following is None or not following.done():
-            if following is not None:
-                following.cancel()
-            return None
-        return following.result()
+        following, task = self._following, asyncio.current_task()
+        if following is not None and following.done():
+            return following.result()
+        if following is not None:
+            following.cancel()
+        if task is not None and task.cancelling():  # by a signal, which textual keeps to itself
+            raise asyncio.CancelledError
+        return None
 
     def compose(self) -> ComposeResult:
         """Put all below each other."""

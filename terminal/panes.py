@@ -66,12 +66,12 @@ def body(picture: Picture, *, width: int) -> RenderableType:
         seen += ["", Text("no check yet: the evidence follows with the first", style="dim")]
     told = _journal(picture)
     if picture.link:
-        told = [*told, "", Text(f"Temporal  {picture.link}", style="dim")]
+        told = [*told, "", Text(f"Temporal  {picture.link}", style="dim", overflow="fold")]
     if width < WIDE:
         return Group(*seen, "", *told)
     both = Table.grid(padding=(0, 3), expand=True)
-    both.add_column(ratio=1)
-    both.add_column(ratio=1)
+    both.add_column(ratio=1, overflow="fold")
+    both.add_column(ratio=1, overflow="fold")
     both.add_row(Group(*seen), Group(*told))
     return both
 
