@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer._completion_classes import completion_init
 from typer.exceptions import TyperException
 
 from terminal.amending import OPERATE, amendments
 from terminal.auditing import audit
 from terminal.catalog import plans, versions
+from terminal.completion import completion
 from terminal.console import Usage, carry_out, out, say, warn
 from terminal.doctoring import doctor
 from terminal.experimenting import experiments
@@ -63,6 +65,7 @@ In another terminal:
 STARTING = "starting Temporal and a worker …"
 RUN = "Run"
 
+completion_init()
 app = typer.Typer(
     help="Durable rollouts on Temporal, watched and rolled back by themselves.",
     add_completion=False,
@@ -159,6 +162,7 @@ def worker() -> None:
 
 app.command(rich_help_panel=RUN)(gateway)
 app.command(rich_help_panel=RUN)(doctor)
+app.command(rich_help_panel=RUN)(completion)
 app.add_typer(storage, name="db", rich_help_panel=RUN)
 app.add_typer(stream, name="stream", rich_help_panel=RUN)
 app.add_typer(tokens, name="token", rich_help_panel=RUN)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from terminal import completion
 from terminal.console import Usage, carry_out, out, prompt_of, say, say_json, text_of
 from terminal.importing import import_folder
 
@@ -17,9 +18,19 @@ if TYPE_CHECKING:  # heavy, so commands import it when they run: `rampart --help
 
 Result = TypeVar("Result")
 Prompt = Annotated[
-    str, typer.Argument(metavar="PROMPT", help="<name>.<prompt_type>, such as greeting.system.")
+    str,
+    typer.Argument(
+        metavar="PROMPT",
+        help="<name>.<prompt_type>, such as greeting.system.",
+        autocompletion=completion.prompts,
+    ),
 ]
-Number = Annotated[str, typer.Argument(metavar="VERSION", help="Its number, x.y.z.")]
+Number = Annotated[
+    str,
+    typer.Argument(
+        metavar="VERSION", help="Its number, x.y.z.", autocompletion=completion.versions
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 By = Annotated[str, typer.Option(help="Who asks; by default you.", show_default=False)]
 Reason = Annotated[str, typer.Option(help="Why; it is kept in the journal.")]
@@ -70,7 +81,10 @@ def create(
 
 @versions.command("list")
 def list_(
-    prompt: Annotated[str | None, typer.Argument(help="By default every prompt.")] = None,
+    prompt: Annotated[
+        str | None,
+        typer.Argument(help="By default every prompt.", autocompletion=completion.prompts),
+    ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -96,7 +110,9 @@ def list_(
 @versions.command("show")
 def show(
     prompt: Prompt,
-    version: Annotated[str, typer.Argument(help="x.y.z, or latest.")] = "latest",
+    version: Annotated[
+        str, typer.Argument(help="x.y.z, or latest.", autocompletion=completion.versions)
+    ] = "latest",
     *,
     as_json: AsJson = False,
 ) -> None:

@@ -75,9 +75,11 @@ def replay(rollout: Which, *, as_json: AsJson = False) -> None:
     """Make every verdict again from the journal: exit 0 if none differs in any digit, 1 if not."""
     from domain.evidence.looks import METHOD
     from domain.hindsight.replay import replay
+    from terminal.progress import progress
 
     case = carry_out(_case(rollout))
-    found = replay(case.plan, case.checks, case.amended)
+    with progress(f"judging {len(case.checks):,} checks again") as judged:
+        found = replay(case.plan, case.checks, case.amended, told=judged)
     if as_json:
         counted = {"method": METHOD, "checks": len(case.checks), "without_evidence": case.blank}
         told = [difference.model_dump(mode="json") for difference in found]

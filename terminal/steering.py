@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from terminal import completion
 from terminal.amending import OPERATE, send
 from terminal.catalog import AsJson, By, Key, Prompt, Reason, operator, read_plan
 from terminal.console import Usage, answers_keys, carry_out, out, prompt_of, say, say_json, warn
@@ -26,10 +27,18 @@ rollouts = typer.Typer()
 @rollouts.command(rich_help_panel=OPERATE)
 def start(  # noqa: PLR0913  # one parameter per option
     prompt: Prompt,
-    candidate: Annotated[str, typer.Argument(metavar="CANDIDATE", help="Its number, x.y.z.")],
+    candidate: Annotated[
+        str,
+        typer.Argument(
+            metavar="CANDIDATE", help="Its number, x.y.z.", autocompletion=completion.versions
+        ),
+    ],
     *,
     plan: Annotated[
-        str, typer.Option(help="A preset's name, or a YAML or JSON file.")
+        str,
+        typer.Option(
+            help="A preset's name, or a YAML or JSON file.", autocompletion=completion.plans
+        ),
     ] = "standard",
     along: Annotated[
         list[str] | None,
