@@ -5,8 +5,11 @@ unreachable, with one line on stderr; 130 interrupted.
 """
 
 import asyncio
+import re
 import shlex
 import sys
+from importlib import metadata
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -47,7 +50,7 @@ Use it here:
 
 {next}
 
-All commands: rampart --help\
+All commands: rampart --help      Something amiss: rampart doctor\
 """
 NEXT = """\
 In another terminal:
@@ -64,6 +67,13 @@ In another terminal:
 """
 STARTING = "starting Temporal and a worker …"
 RUN = "Run"
+# How typer, and pydantic within it, say what we say otherwise.
+PHRASES = {
+    "Input should be": "must be",
+    "Value error, ": "",
+    ", unable to parse string as .*": "",
+    r"[Gg]ot unexpected extra arguments? ?(?:\(s\))? \((.*)\)": r"one word too many: '\1'",
+}
 
 completion_init()
 app = typer.Typer(
@@ -75,9 +85,22 @@ app = typer.Typer(
 )
 
 
+rest = typer.Typer()
+rest.command(rich_help_panel=OPERATE)(reconcile)
+rest.command(rich_help_panel=LOOK)(simulate)
+rest.command(rich_help_panel=LOOK)(audit)
+
+
 @app.callback(invoke_without_command=True)
-def welcome(context: typer.Context) -> None:
+def welcome(
+    context: typer.Context,
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
     """Durable rollouts on Temporal, watched and rolled back by themselves."""
+    if version:
+        say(f"rampart {metadata.version('rampart-rollouts')}")
+        raise typer.Exit
     if context.invoked_subcommand is None:
         say(WELCOME.replace("{next}", NEXT))
 
@@ -169,9 +192,7 @@ app.add_typer(tokens, name="token", rich_help_panel=RUN)
 app.add_typer(rollouts)
 app.add_typer(amendments)
 app.add_typer(hindsight)
-app.command(rich_help_panel=OPERATE)(reconcile)
-app.command(rich_help_panel=LOOK)(simulate)
-app.command(rich_help_panel=LOOK)(audit)
+app.add_typer(rest)
 app.add_typer(versions, name="version", rich_help_panel=OPERATE)
 app.add_typer(plans, name="plan", rich_help_panel=OPERATE)
 app.add_typer(segments, name="segment", rich_help_panel=OPERATE)
@@ -227,7 +248,22 @@ def _usage(error: TyperException) -> str:
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "rampart"
     message = error.format_message().rstrip(".")
-    return f"{message[:1].lower()}{message[1:]} (see `{command} --help`)"
+    for pattern, ours in PHRASES.items():
+        message = re.sub(pattern, ours, message)
+    return f"{message[:1].lower()}{message[1:]}{_given(error)} (see `{command} --help`)"
+
+
+def _given(error: TyperException) -> str:
+    """Return what an option was given, which typer does not repeat."""
+    names = getattr(getattr(error, "param", None), "opts", ())
+    if not error.format_message().startswith("Invalid"):
+        return ""
+    for name, value in pairwise([*sys.argv, ""]):
+        if name in names:
+            return f", got {value!r}"
+        if name.partition("=")[0] in names:
+            return f", got {name.partition('=')[2]!r}"
+    return ""
 
 
 if __name__ == "__main__":

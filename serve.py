@@ -276,7 +276,12 @@ async def _look_at(database: Database) -> None:
 
 
 def _bound(options: Options) -> socket.socket:
-    found = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)
+    try:
+        found = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        raise OSError(
+            f"cannot listen at {options.host}:{options.port}: {error.strerror}"
+        ) from error
     family, kind, _, _, address = found[0]
     listener = socket.socket(family, kind)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

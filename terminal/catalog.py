@@ -38,6 +38,10 @@ Key = Annotated[
     str, typer.Option(help="Idempotency key: sent again, it counts once.", show_default=False)
 ]
 
+NO_VERSIONS = (
+    """no versions of {0} yet: make one with `rampart version create {0} --template "…"`"""
+)
+
 versions = typer.Typer(help="Make, look at, tag and revert versions of prompts.")
 plans = typer.Typer(help="Check and show rollout plans.")
 
@@ -99,8 +103,7 @@ def list_(
         say_json([version.to_dict() for _, known in found for version in known])
         return
     if not found:
-        example = f'rampart version create {prompt or "greeting.system"} --template "…"'
-        say(f"no versions{f' of {prompt}' if prompt else ''} yet: make one with `{example}`")
+        say(NO_VERSIONS.format(prompt or "greeting.system"))
     from terminal import sheet
 
     for flag, known in found:
@@ -232,9 +235,9 @@ async def _find(manager: "VersionManager", prompt: str, version: str) -> "Prompt
     found = await manager.get_version(*prompt_of(prompt), version)
     if found is None:
         known = [one.version for one in await manager.list_versions(*prompt_of(prompt))]
-        raise NotFound(
-            f"{prompt} has no version {version!r}: known are {', '.join(known[:10]) or 'none'}"
-        )
+        if not known:
+            raise NotFound(NO_VERSIONS.format(prompt))
+        raise NotFound(f"{prompt} has no version {version!r}: known are {', '.join(known[:10])}")
     return found
 
 

@@ -23,7 +23,9 @@ class Shell(StrEnum):
     FISH = "fish"
 
 
-def completion(shell: Annotated[Shell, typer.Argument(help="Yours.")]) -> None:
+def completion(
+    shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh or fish.")],
+) -> None:
     """Print what makes a shell complete commands, prompts and versions.
 
     bash: source <(rampart completion bash), in ~/.bashrc; zsh likewise, in ~/.zshrc, after

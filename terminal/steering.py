@@ -105,7 +105,8 @@ def skip(
     prompt: Prompt,
     *,
     to: Annotated[
-        int | None, typer.Option(help="The stage, from 1; by default past the next one.")
+        int | None,
+        typer.Option(help="The stage, from 1; by default past the next one.", min=1, max=50),
     ] = None,
     reason: Reason = "",
     by: By = "",
@@ -157,7 +158,10 @@ def status(prompt: Prompt, *, as_json: AsJson = False) -> None:
 
 @rollouts.command(rich_help_panel=LOOK)
 def watch(prompt: Prompt, *, as_json: AsJson = False) -> None:
-    """Follow a rollout to its end: exit 0 if it was promoted, 1 if not. Ctrl-C leaves it alone."""
+    """Follow a rollout to its end, with keys to steer it: exit 0 if it was promoted, 1 if not.
+
+    q or Ctrl-C leaves it alone. Without a terminal: one line per change, or with --json an object.
+    """
     _follow(prompt, as_json=as_json)
 
 
