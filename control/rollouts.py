@@ -50,7 +50,8 @@ Handle = WorkflowHandle[RolloutWorkflow, Outcome]
 Leader = Callable[[str, str], Awaitable[Rollout | None]]
 TELLING = timedelta(seconds=3)
 NOTHING: Mapping[str, JsonValue] = MappingProxyType({})
-ROLLOUTS = "WorkflowType = 'RolloutWorkflow'"
+# One that went on anew has not ended, and is listed where it goes on.
+ROLLOUTS = "WorkflowType = 'RolloutWorkflow' AND ExecutionStatus != 'ContinuedAsNew'"
 RUNNING = f"{ROLLOUTS} AND ExecutionStatus = 'Running'"
 ASKED = {None: ROLLOUTS, True: RUNNING, False: f"{ROLLOUTS} AND ExecutionStatus != 'Running'"}
 

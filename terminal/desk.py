@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
 from temporalio.client import Client
@@ -200,6 +200,16 @@ async def every_rollout(*, live: bool, limit: int) -> list[Description]:
     """Return the live rollouts, then those that have ended unless `live`, the latest first."""
     async with at_desk() as desk:
         found = await desk.control.list(limit=limit, live=True)
+        opened = {
+            each.workflow_id: each.opened_at
+            for each in await RolloutManager(desk.database).list(limit=limit)
+            if each.concluded_at is None
+        }
+        # Temporal knows since when its run lasts, and a long rollout has many.
+        found = [
+            replace(each, started_at=opened.get(each.workflow_id, each.started_at))
+            for each in found
+        ]
         if live or len(found) >= limit:
             return found
         return found + await desk.control.list(limit=limit - len(found), live=False)
