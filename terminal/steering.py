@@ -21,25 +21,23 @@ AT = "When to open it, with an offset: 2026-12-01T09:00+01:00. Until then it can
 IN = "Or how long from now: 2h."
 DEADLINE = "By when it has to be promoted: 7d, or an instant; in place of the plan's."
 
+PLAN = "A preset's name, or a YAML or JSON file."
+Candidate = Annotated[
+    str,
+    typer.Argument(
+        metavar="CANDIDATE", help="Its number, x.y.z.", autocompletion=completion.versions
+    ),
+]
+
 rollouts = typer.Typer()
 
 
 @rollouts.command(rich_help_panel=OPERATE)
 def start(  # noqa: PLR0913  # one parameter per option
     prompt: Prompt,
-    candidate: Annotated[
-        str,
-        typer.Argument(
-            metavar="CANDIDATE", help="Its number, x.y.z.", autocompletion=completion.versions
-        ),
-    ],
+    candidate: Candidate,
     *,
-    plan: Annotated[
-        str,
-        typer.Option(
-            help="A preset's name, or a YAML or JSON file.", autocompletion=completion.plans
-        ),
-    ] = "standard",
+    plan: Annotated[str, typer.Option(help=PLAN, autocompletion=completion.plans)] = "standard",
     along: Annotated[
         list[str] | None,
         typer.Option("--with", metavar="PROMPT=CANDIDATE", help="Goes along; may be repeated."),
