@@ -76,7 +76,8 @@ class _Shape(GenerateJsonSchema):
         if isinstance(dft, timedelta):
             return spell(dft)
         if isinstance(dft, BaseModel):
-            return dft.model_dump(mode="json", exclude_unset=True)
+            short = ALONE.get(type(dft))
+            return getattr(dft, short) if short else dft.model_dump(mode="json", exclude_defaults=True)
         if isinstance(dft, tuple):
             return [self.encode_default(each) for each in dft]
         return super().encode_default(dft)
