@@ -12,7 +12,7 @@ DOCS = ROOT / "docs"
 CONTENTS = DOCS / "README.md"
 HOME, REFERENCE, DECISIONS = "index.md", "Reference", "adr/README.md"
 PLACES = {  # of pages that are elsewhere in the site than in the repository
-    "README.md": HOME,
+    "README.md": "overview.md",
     "docs/README.md": "contents.md",
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
@@ -64,7 +64,7 @@ def navigation() -> Nav:
     Raises:
         Unfindable: docs/README.md does not list a page that there is.
     """
-    nav: Nav = [{"Home": [HOME, {"Everything": "contents.md"}]}]  # type: ignore[list-item]
+    nav: Nav = [{"Home": [HOME, {"Everything": "contents.md"}, {"README": "overview.md"}]}]  # type: ignore[list-item]
     for under, title, source in entries():
         _section(nav, under).append({title: _page(source)})
     made: Nav = [{one.title: f"reference/{name}"} for name, one in SHELF.items()]

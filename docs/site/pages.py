@@ -19,10 +19,10 @@ PICTURES = (".png", ".svg")
 
 def write(directory: Path) -> None:
     """Write all pages, pictures and assets into a directory."""
+    readme = ROOT / "README.md"
+    _put(directory / HOME, turned(home(readme.read_text()), source=readme))
     for source in sources():
         text = source.read_text()
-        if place(source) == HOME:
-            text = home(text)
         if place(source) == PLACES["docs/README.md"]:
             text = _with_reference(text)
         _put(directory / place(source), turned(text, source=source))

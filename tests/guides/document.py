@@ -7,7 +7,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 GUIDES = ROOT / "docs" / "guides"
-DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "README.md", *sorted(GUIDES.glob("*.md")))
+EXPLANATION = ROOT / "docs" / "explanation"
+DOCUMENTS = (
+    ROOT / "README.md",
+    ROOT / "docs" / "README.md",
+    *sorted(GUIDES.glob("*.md")),
+    *sorted(EXPLANATION.glob("*.md")),
+)
 LANGUAGES = ("python", "yaml", "json", "console", "text", "javascript")
 
 FENCED = re.compile(r"^```(?P<language>[^\n]*)\n(?P<source>.*?)^```$", re.MULTILINE | re.DOTALL)
