@@ -76,8 +76,8 @@ class _Shape(GenerateJsonSchema):
         if isinstance(dft, timedelta):
             return spell(dft)
         if isinstance(dft, BaseModel):
-            short = ALONE.get(type(dft))
-            return getattr(dft, short) if short else dft.model_dump(mode="json", exclude_defaults=True)
+            whole = dft.model_dump(mode="json", exclude_defaults=True)
+            return getattr(dft, ALONE[type(dft)]) if type(dft) in ALONE else whole
         if isinstance(dft, tuple):
             return [self.encode_default(each) for each in dft]
         return super().encode_default(dft)

@@ -19,20 +19,6 @@ from domain.stats.harm import Block, Floats, Harm
 HERE = Path(__file__).parent
 GREY, OURS, THEIRS = "#7d7d7d", "#5c7cfa", "#e8590c"
 ENOUGH = 20  # 1 / alpha
-STYLE = {
-    "svg.hashsalt": "rampart",
-    "svg.fonttype": "path",
-    "font.family": "DejaVu Sans",
-    "font.size": 13,
-    "text.color": GREY,
-    "axes.edgecolor": GREY,
-    "axes.labelcolor": GREY,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": GREY,
-    "ytick.color": GREY,
-    "lines.linewidth": 2.2,
-}
 
 
 def looking(axes: Axes) -> None:
@@ -150,7 +136,7 @@ PICTURES: dict[str, Callable[[Axes], None]] = {
 def draw(directory: Path) -> None:
     """Draw every picture into a directory."""
     mpl.use("svg")
-    with mpl.rc_context(STYLE):
+    with plt.style.context(HERE / "pictures.mplstyle"):
         for name, picture in PICTURES.items():
             figure, axes = plt.subplots(figsize=(9, 4.6), layout="constrained")
             picture(axes)

@@ -1,4 +1,4 @@
-"""Whether a built site holds together: every link and anchor leads somewhere, nothing comes from elsewhere."""
+"""Whether a built site holds: links and anchors lead somewhere, nothing comes from elsewhere."""
 
 import re
 from collections.abc import Iterator

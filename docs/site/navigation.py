@@ -1,7 +1,7 @@
 """Which pages there are and how they are found: docs/README.md, read as the site's navigation."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,26 +64,21 @@ def navigation() -> Nav:
     Raises:
         Unfindable: docs/README.md does not list a page that there is.
     """
+    if unlisted := lost(sources()):
+        names = ", ".join(page.relative_to(ROOT).as_posix() for page in unlisted)
+        raise Unfindable(f"{names}: in no section of docs/README.md, which is the navigation")
     nav: Nav = [{"Home": [HOME, {"Everything": "contents.md"}, {"README": "overview.md"}]}]  # type: ignore[list-item]
     for under, title, source in entries():
         _section(nav, under).append({title: _page(source)})
     made: Nav = [{one.title: f"reference/{name}"} for name, one in SHELF.items()]
     nav.insert(_before_explanation(nav), {REFERENCE: made})
-    refuse_unfindable()
     return nav
 
 
-def refuse_unfindable() -> None:
-    """Refuse to build a site in which a page cannot be found.
-
-    Raises:
-        Unfindable: It says what to do.
-    """
+def lost(pages: Iterable[Path]) -> list[Path]:
+    """Return those that docs/README.md does not list; decisions are listed by their own page."""
     listed = {entry.source for entry in entries()} | {CONTENTS, ROOT / "README.md"}
-    lost = [page for page in sources() if page not in listed and page.parent.name != "adr"]
-    if lost:
-        names = ", ".join(page.relative_to(ROOT).as_posix() for page in lost)
-        raise Unfindable(f"{names}: in no section of docs/README.md, which is the navigation")
+    return [page for page in pages if page not in listed and page.parent.name != "adr"]
 
 
 def _section(nav: Nav, under: tuple[str, ...]) -> Nav:

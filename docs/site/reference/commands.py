@@ -12,7 +12,8 @@ from docs.site.reference.markdown import MADE, code, plain, table
 HEAD = """\
 # Commands
 
-What `rampart` does, and with which options; `rampart COMMAND --help` says the same. Each of them reads the [settings](settings.md) and ends with one of the [exit codes](errors.md#exit-codes).
+What `rampart` does, and with which options; `rampart COMMAND --help` says the same. Each of them
+reads the [settings](settings.md) and ends with one of the [exit codes](errors.md#exit-codes).
 
 """
 ELSE = "Run"  # the group of what names none

@@ -13,15 +13,19 @@ from settings import Settings
 HEAD = """\
 # Settings
 
-Everything is set by the environment; there is no other file of settings. An empty variable counts as one that is not set. What may hold a secret is marked, and is shown in no log, page or error.
-What to set where: [operating](../guides/operating.md#settings) and [production](../guides/production.md).
+Everything is set by the environment; there is no other file of settings. An empty variable counts
+as one that is not set. What may hold a secret is marked, and is shown in no log, page or error.
+What to set where: [operating](../guides/operating.md#settings) and
+[production](../guides/production.md).
 
 """
 OTHERS = """\
 ## Temporal and OpenTelemetry
 
-Temporal's own variables are read by its SDK: `TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, `TEMPORAL_API_KEY`, `TEMPORAL_TLS_CLIENT_CERT_PATH`, `TEMPORAL_PROFILE` and the others of
-[its environment configuration](https://docs.temporal.io/develop/environment-configuration). `OTEL_*` is read by OpenTelemetry's SDK; of these rampart itself looks at:
+Temporal's own variables are read by its SDK: `TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`,
+`TEMPORAL_API_KEY`, `TEMPORAL_TLS_CLIENT_CERT_PATH`, `TEMPORAL_PROFILE` and the others of
+[its environment configuration](https://docs.temporal.io/develop/environment-configuration).
+`OTEL_*` is read by OpenTelemetry's SDK; of these rampart itself looks at:
 
 """
 

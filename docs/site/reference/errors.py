@@ -13,8 +13,10 @@ from gateway.problems import problem_of
 HEAD = """\
 # Errors
 
-An error is one line that names the thing, the state or value it is in, and what is allowed. The command line prints it to stderr and never a traceback; the gateway answers it as
-`application/problem+json` ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)); a workflow's update is refused with it.
+An error is one line that names the thing, the state or value it is in, and what is allowed. The
+command line prints it to stderr and never a traceback; the gateway answers it as
+`application/problem+json` ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)); a workflow's
+update is refused with it.
 
 ## Exit codes
 

@@ -19,10 +19,15 @@ from settings import Settings
 HEAD = """\
 # HTTP API
 
-What `rampart gateway` answers: events and evaluations, and every verb of an operator. Bodies are JSON; what is refused is `application/problem+json`, whose `detail` says why ([errors](errors.md#over-http)).
-The document that this page is made from is published beside it as [`openapi.json`](openapi.json), and every gateway serves its own at `/openapi.json`.
+What `rampart gateway` answers: events and evaluations, and every verb of an operator. Bodies are
+JSON; what is refused is `application/problem+json`, whose `detail` says why
+([errors](errors.md#over-http)).
+The document that this page is made from is published beside it as [`openapi.json`](openapi.json),
+and every gateway serves its own at `/openapi.json`.
 
-A request carries a token, `Authorization: Bearer rampart_…`, unless the gateway is open; `rampart token create NAME --role ROLE` makes one. An operator's token may evaluate, an admin's may do everything.
+A request carries a token, `Authorization: Bearer rampart_…`, unless the gateway is open; `rampart
+token create NAME --role ROLE` makes one. An operator's token may evaluate, an admin's may do
+everything.
 A command that is sent twice with one `Idempotency-Key` counts once.
 
 """

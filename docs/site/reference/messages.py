@@ -17,14 +17,19 @@ from workflows.publication import ATTRIBUTES
 HEAD = """\
 # Messages
 
-What Temporal's command line, UI and SDKs can send to rampart's workflows, and ask of them. A *signal* cannot answer: what could not be followed stands in the journal. An *update* is refused before it enters the
-history, with the reason. A *query* changes nothing. How to send one: [operating](../guides/operating.md#messages).
+What Temporal's command line, UI and SDKs can send to rampart's workflows, and ask of them. A
+*signal* cannot answer: what could not be followed stands in the journal. An *update* is refused
+before it enters the
+history, with the reason. A *query* changes nothing. How to send one:
+[operating](../guides/operating.md#messages).
 
 """
 COLUMNS = """\
 ## Search attributes
 
-By these Temporal lists and counts rollouts: `temporal workflow list --query 'RampartPhase = "baking"'`. A worker registers them when it starts; where it may not, somebody does before ([operating](../guides/operating.md#search-attributes)).
+By these Temporal lists and counts rollouts: `temporal workflow list --query 'RampartPhase =
+"baking"'`. A worker registers them when it starts; where it may not, somebody does before
+([operating](../guides/operating.md#search-attributes)).
 
 """
 MEANING = {
@@ -37,7 +42,8 @@ MEANING = {
 KINDS = """\
 ## Kinds
 
-What a line of the journal tells, and what [notifications](../guides/notifications.md) are told by. A target asks for kinds; all but `checked` are told when it names none.
+What a line of the journal tells, and what [notifications](../guides/notifications.md) are told
+by. A target asks for kinds; all but `checked` are told when it names none.
 
 """
 STATUSES = "A notification is, in `rampart notify list`:\n\n"

@@ -19,8 +19,10 @@ from workflows.meters import LASTED, LATE, LATENESS, ROLLBACK
 HEAD = """\
 # Metrics
 
-In Prometheus' format, at `/metrics` of every gateway and of every worker that has `RAMPART_METRICS_ADDRESS`. No label holds a text of a user's.
-What to watch, which alerts we ship and what to do about them: [observability](../guides/observability.md).
+In Prometheus' format, at `/metrics` of every gateway and of every worker that has
+`RAMPART_METRICS_ADDRESS`. No label holds a text of a user's.
+What to watch, which alerts we ship and what to do about them:
+[observability](../guides/observability.md).
 
 """
 WORKER = "## Of a worker\n\nAnd all of [Temporal's SDK](https://docs.temporal.io/references/sdk-metrics).\n\n"

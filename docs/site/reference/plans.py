@@ -10,11 +10,13 @@ from domain.shape import KINDS, shape
 HEAD = """\
 # Plan schema
 
-Every field of everything that is written as YAML or JSON, from the classes that read it. Why a field is there and how they play together: [plans](../guides/plans.md).
+Every field of everything that is written as YAML or JSON, from the classes that read it. Why a
+field is there and how they play together: [plans](../guides/plans.md).
 
 ## In your editor
 
-The same is published as [JSON Schema](https://json-schema.org), beside this page and by `rampart plan schema`:
+The same is published as [JSON Schema](https://json-schema.org), beside this page and by `rampart
+plan schema`:
 
 """
 EDITORS = """\
@@ -23,7 +25,9 @@ $ rampart plan schema > plan.schema.json
 $ rampart plan schema experiment > experiment.schema.json
 ```
 
-Name it in the first line of a plan, and every editor that speaks to `yaml-language-server` (VS Code with its YAML extension, Neovim, Emacs, JetBrains) completes fields, shows what they mean and underlines what is wrong:
+Name it in the first line of a plan, and every editor that speaks to `yaml-language-server` (VS
+Code with its YAML extension, Neovim, Emacs, JetBrains) completes fields, shows what they mean and
+underlines what is wrong:
 
 ```yaml
 # yaml-language-server: $schema=plan.schema.json
@@ -36,8 +40,6 @@ guardrails: [success, response_time]
 `rampart plan lint` has the last word: a schema cannot say that percents rise.
 
 """
-NAMES = {"rollout": "plan", "request": "request", "segmented": "segmented", "experiment": "experiment",
-         "monitor": "monitor"}  # fmt: skip
 
 
 def page() -> str:
@@ -57,7 +59,7 @@ def files() -> dict[str, str]:
 
 def file(kind: str) -> str:
     """Return the name of the file that one schema is published as."""
-    return f"{NAMES[kind]}.schema.json"
+    return f"{'plan' if kind == 'rollout' else kind}.schema.json"
 
 
 def undescribed(kind: str) -> Iterator[str]:
@@ -103,7 +105,11 @@ def _default(field: str, shown: Mapping[str, Any], needed: object) -> str:
     if isinstance(needed, list | tuple) and field in needed:
         return "required"
     given = shown.get("default")
-    return "" if given in (None, "", [], {}) else code(json.dumps(given).strip('"'))
+    if given in (None, "", [], {}):
+        return ""
+    if isinstance(given, list):
+        return ", ".join(code(each) for each in given)
+    return code(json.dumps(given).strip('"'))
 
 
 def _kind(shown: Mapping[str, Any]) -> str:

@@ -20,7 +20,9 @@ from serving.webhooks import Receiver
 HEAD = """\
 # Python API
 
-What applications and tools import. Times are in seconds where nothing else is said, ids are texts, and every manager is asynchronous; without an argument a manager works on the database of the
+What applications and tools import. Times are in seconds where nothing else is said, ids are
+texts, and every manager is asynchronous; without an argument a manager works on the database of
+the
 [settings](settings.md). The tour with all of it in use: [the journey](../guides/the-journey.md).
 
 """
@@ -80,7 +82,8 @@ def _begin(kind: type) -> str:
 
 def _method(name: str, method: Callable[..., Any]) -> str:
     begins = "await " if inspect.iscoroutinefunction(method) else ""
-    return f"#### {name}\n\n{plain(prose(method))}\n\n{_signed(begins + name, method)}{_sections(method)}"
+    signed = _signed(begins + name, method)
+    return f"#### {name}\n\n{plain(prose(method))}\n\n{signed}{_sections(method)}"
 
 
 def _signed(name: str, method: Callable[..., Any]) -> str:
