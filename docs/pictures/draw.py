@@ -8,10 +8,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib import pyplot as plt
+from matplotlib import style
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 from scipy.stats import norm
 
 from domain.stats.harm import Block, Floats, Harm
@@ -49,7 +50,7 @@ def looking(axes: Axes) -> None:
         ylim=(-0.02, 0.36),
     )
     axes.set_ylabel("harmless versions\ncalled harmful so far")
-    axes.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 
 
 def betting(axes: Axes) -> None:
@@ -122,7 +123,7 @@ def falling(axes: Axes) -> None:
     axes.text(3.6, 0.968, "50 % get it")
     axes.set(xlabel="hours", ylabel="success rate", xlim=(0, 10.3), ylim=(0.888, 0.974))
     axes.set_xticks(range(9))
-    axes.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 
 
 PICTURES: dict[str, Callable[[Axes], None]] = {
@@ -135,13 +136,11 @@ PICTURES: dict[str, Callable[[Axes], None]] = {
 
 def draw(directory: Path) -> None:
     """Draw every picture into a directory."""
-    mpl.use("svg")
-    with plt.style.context(HERE / "pictures.mplstyle"):
+    with style.context(HERE / "pictures.mplstyle"):
         for name, picture in PICTURES.items():
-            figure, axes = plt.subplots(figsize=(9, 4.6), layout="constrained")
-            picture(axes)
+            figure = Figure(figsize=(9, 4.6), layout="constrained")
+            picture(figure.subplots())
             figure.savefig(directory / name, transparent=True, metadata={"Date": None})
-            plt.close(figure)
 
 
 if __name__ == "__main__":

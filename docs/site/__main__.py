@@ -31,7 +31,6 @@ def build(destination: Path) -> list[str]:
         config = (pages.SITE / "mkdocs.yml").read_text()
         nav = yaml.safe_dump({"nav": navigation()}, allow_unicode=True, sort_keys=False)
         (place / "mkdocs.yml").write_text(f"{config}\n{nav}")
-        shutil.copytree(pages.SITE / "theme", place / "theme")
         pages.write(place / "pages")
         done = subprocess.run(
             [ZENSICAL, "build", "--strict"], cwd=place, capture_output=True, text=True, check=False

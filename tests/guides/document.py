@@ -18,7 +18,7 @@ RUN = ("python", "yaml", "json", "console")
 SHOWN = "text"  # what is printed, and pictures
 
 FENCED = re.compile(
-    r"^(?:<!-- not run: (?P<why>.+) -->\n\n)?```(?P<language>[^\n]*)\n(?P<source>.*?)^```$",
+    r"^(?:<!-- not run: (?P<why>[^\n]+) -->\n\n)?```(?P<language>[^\n]*)\n(?P<source>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 NAMED = re.compile(r"# (?P<name>[\w-]+\.(py|yaml))\n")

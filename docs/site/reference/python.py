@@ -37,6 +37,7 @@ SHELVES: dict[str, tuple[type, ...]] = {
     "control.rollouts": (Control,),
 }
 SECTIONS = {"Args": "Takes", "Raises": "Raises"}
+WIDTH = 78  # of a line of code that a page shows whole
 QUALIFIED = re.compile(r"\b(?:\w+\.)+(?=[A-Z]\w)")  # a class is known by its name
 
 
@@ -97,7 +98,7 @@ def _signed(name: str, method: Callable[..., Any]) -> str:
     result = signature.return_annotation
     returns = "" if result in (signature.empty, None) else f" -> {_name(result)}"
     line = f"{name}({', '.join(parts)}){returns}"
-    if len(line) > 90:
+    if len(line) > WIDTH:
         body = "".join(f"    {part},\n" for part in parts)
         line = f"{name}(\n{body}){returns}"
     return f"```python\n{line}\n```\n\n"
