@@ -14,7 +14,7 @@ LINK = re.compile(
 )
 FENCE = re.compile(r"(^```.*?^```$)", re.M | re.S)
 ELSEWHERE = ("http://", "https://", "mailto:")
-PICTURES = (".png", ".svg")
+BESIDE = (".png", ".svg", ".json")  # published as they are
 
 
 def write(directory: Path) -> None:
@@ -30,9 +30,9 @@ def write(directory: Path) -> None:
         _put(directory / "reference" / name, made.page())
         for file, content in made.files().items():
             _put(directory / "reference" / file, content)
-    for picture in (DOCS / "pictures").iterdir():
-        if picture.suffix in PICTURES:
-            _put(directory / "pictures" / picture.name, picture.read_bytes())
+    for file in DOCS.rglob("*"):
+        if file.suffix in BESIDE and SITE not in file.parents:
+            _put(directory / file.relative_to(DOCS), file.read_bytes())
     shutil.copytree(SITE / "assets", directory / "assets", dirs_exist_ok=True)
 
 
@@ -66,7 +66,7 @@ def _turn(found: re.Match[str], source: Path) -> str:
         return found[0]
     target = Path(os.path.normpath(source.parent / to))
     name = target.relative_to(ROOT).as_posix() if target.is_relative_to(ROOT) else to
-    if target.suffix in PICTURES or target in sources():
+    if target in sources() or (target.suffix in BESIDE and DOCS in target.parents):
         there = place(target) if target.suffix == ".md" else name.removeprefix("docs/")
         relative = os.path.relpath(there, Path(place(source)).parent)
         return f"{found['image']}[{found['text']}]({relative}{anchor})"
