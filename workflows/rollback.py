@@ -60,14 +60,14 @@ class Rollback:
             if not missing:
                 return whose
             self._incomplete("; ".join(missing))
-            await workflow.sleep(wait, summary="rollback incomplete: once more")
+            await workflow.sleep(wait, summary="rollback incomplete: then once more")
             wait = min(wait * 2, PAUSE_MAX)
             self._rest()
 
     async def _in_steps(self, command: Command) -> tuple[Command, tuple[str, ...]]:
         order = RollBack(rollout_id=self._state.id, reason=command.reason, by=command.by)
-        why, hands = command.reason[:80], RolloutActivities
-        await self._take(hands.return_traffic, order, said=f"users to the baseline: {why}")
+        why, was, hands = command.reason[:80], self._state.opened.baseline, RolloutActivities
+        await self._take(hands.return_traffic, order, said=f"everybody to {was}: {why}")
         await self._take(hands.restore, order.rollout_id, said="tag, statuses and experiment")
         proof = await self._take(hands.prove, order.rollout_id, said="is all as before?")
         return Command(by=proof.by[:200], reason=proof.reason[:2000]), proof.missing

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from textwrap import wrap
 from typing import Any
 
 from temporalio import workflow
@@ -11,10 +10,12 @@ from temporalio.common import SearchAttributeUpdate
 from domain.guardrail import SUCCESS
 from domain.trials.contest import Span
 from domain.trials.findings import ArmReport
+from workflows.experiments.commands import Choice, Verb
+from workflows.experiments.gates import refusal
 from workflows.experiments.progress import ExperimentProgress
 from workflows.experiments.state import State
-from workflows.markdown import literal
-from workflows.publication import MEMO_AGE, PROMPT, VERDICT, WIDTH
+from workflows.markdown import Row, block, listed, literal, signals, words
+from workflows.publication import MEMO_AGE, PROMPT, VERDICT
 
 
 class ExperimentPublication:
@@ -28,7 +29,7 @@ class ExperimentPublication:
         """Show where the experiment stands."""
         now = workflow.now()
         progress = ExperimentProgress.of(state, now=now)
-        workflow.set_current_details(details(progress))
+        workflow.set_current_details(details(progress, _offers(state)))
         key = (progress.phase, progress.refused, progress.mismatch, *_stopped(progress))
         old = self._at is None or now - self._at >= MEMO_AGE
         if progress.prompt and (key != self._key or old):
@@ -38,28 +39,50 @@ class ExperimentPublication:
                 workflow.upsert_search_attributes(columns(progress))
 
 
-def details(progress: ExperimentProgress) -> str:
-    """Return the page in Temporal's UI (tab User Metadata): Markdown that it renders."""
+def details(progress: ExperimentProgress, offers: Sequence[Verb] = ()) -> str:
+    """Return the page in Temporal's UI (tab User Metadata): Markdown that it renders.
+
+    Args:
+        progress: Where the experiment stands.
+        offers: The verbs that it would follow now.
+    """
+    phase = f"**{words(progress.phase)}**"
     if not progress.prompt:
-        return f"**{progress.phase}**: waiting for {progress.waiting_for}"
+        return f"{phase}: waiting for {progress.waiting_for}"
+    head = f"**{literal(progress.prompt)}**, goal {literal(progress.goal)}: {phase}"
+    return f"{head}\n\n{block(_rows(progress))}\n\n{signals(_offered(progress, offers))}"
+
+
+def _rows(progress: ExperimentProgress) -> list[Row]:
     rows = [(arm.version, _told(arm, progress.goal)) for arm in progress.arms]
     rows += [("has run", progress.elapsed), ("waits for", progress.waiting_for)]
     if progress.conclusion:
-        said = progress.conclusion
-        rows.append(("concluded", said.why or said.finding))
+        rows.append(("concluded", progress.conclusion.why or progress.conclusion.finding))
     if progress.mismatch:
         rows.append(("split", progress.mismatch))
     if progress.refused:
         rows.append(("note", progress.refused))
-    table = "\n".join(_row(name, value) for name, value in rows)
-    head = f"**{literal(progress.prompt)}**, goal {literal(progress.goal)}: **{progress.phase}**"
-    return f"{head}\n\n```\n{table}\n```\n\n{HELP}"
+    return rows
 
 
-HELP = (
-    "More Actions → Send a Signal: `pause`, `resume`, `stop`, `conclude`, `deploy`; input is"
-    ' optional: `{"version": "1.1.0", "reason": "…", "by": "…"}`.'
-)
+def _offered(progress: ExperimentProgress, offers: Sequence[Verb]) -> list[Row]:
+    arms = (arm.version for arm in progress.arms if not (arm.is_control or arm.stopped))
+    version = f'{{"version": "{next(arms, "1.1.0")}"}}'
+    said = {
+        Verb.PAUSE: ("stop its clock; a harmful arm is still stopped",),
+        Verb.RESUME: ("run on",),
+        Verb.CONCLUDE: ("end it now: ask the tests, then do as planned",),
+        Verb.DEPLOY: ("a version into production, which ends it:", version),
+        Verb.STOP: ("everybody back to control, without any test",),
+    }
+    return [row for verb in said if verb in offers for row in listed(verb, said[verb])]
+
+
+def _offers(state: State) -> list[Verb]:
+    """Return the verbs that would be followed now; any may be deployed that is named."""
+    treatment = next(iter(state.treatments), "") if state.trial else ""
+    asked = {Verb.DEPLOY: Choice(version=treatment)}
+    return [verb for verb in Verb if not refusal(state, verb, asked.get(verb, Choice()))]
 
 
 def memo(progress: ExperimentProgress) -> dict[str, object]:
@@ -100,14 +123,8 @@ def _told(arm: ArmReport, goal: str) -> str:
         return f"control, {said}"
     against = f"{figure(goal, arm.difference, signed=True)}"
     against += f" [{span(goal, arm.difference_interval, signed=True)}]"
-    return f"{said}, {against}, {'stopped' if arm.stopped else arm.standing}"
+    return f"{said}, {against}, {'stopped' if arm.stopped else words(arm.standing)}"
 
 
 def _stopped(progress: ExperimentProgress) -> list[str]:
     return [arm.version for arm in progress.arms if arm.stopped]
-
-
-def _row(name: str, value: str) -> str:
-    """Return an aligned line; a long value goes on below itself, as the page does not wrap."""
-    first, *more = wrap(value.replace("`", "'"), WIDTH) or [""]
-    return "\n".join([f"{name:<11} {first}", *(f"{'':<11} {line}" for line in more)])
