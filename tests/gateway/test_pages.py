@@ -11,7 +11,7 @@ ELSEWHERE = ("https://evil.example", "//evil.example", "/ui/../v1/tokens", "/ui/
 async def enter(way_in: Entrance, text: str, **more: str) -> str:
     """Log in and return where that leads, or what was wrong."""
     answer = await way_in.client.post("/ui/login", data={"token": text, **more})
-    return answer.headers.get("location", answer.text)
+    return str(answer.headers.get("location", answer.text))
 
 
 async def test_a_stranger_is_asked_for_a_token_and_led_to_where_they_wanted(
