@@ -192,6 +192,7 @@ def build(
     intakes = Intakes(database, redis_url=settings.redis_url)
     return Gateway(
         Services(
+            database=database,
             router=router,
             intake=intakes.intake,
             operators=Temporal(settings, database, interceptors=spans.interceptors),

@@ -170,13 +170,14 @@ class Control:
         """
         return await self._describe((await self._find(name, prompt_type))[0])
 
-    async def list(self, *, limit: int = 100) -> list[Description]:
-        """Return rollouts, live and ended, the latest first, as the server's lists know them.
+    async def list(self, *, limit: int = 100, live: bool = False) -> list[Description]:
+        """Return rollouts, the latest first, as the server's lists know them; or the live ones.
 
         Raises:
             Unreachable: Temporal does not answer.
         """
-        found = self._client.list_workflows("WorkflowType = 'RolloutWorkflow'", limit=limit)
+        query = RUNNING if live else "WorkflowType = 'RolloutWorkflow'"
+        found = self._client.list_workflows(query, limit=limit)
         try:
             return [await described(item) async for item in found]
         except RPCError as error:

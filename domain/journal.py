@@ -3,9 +3,10 @@
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from math import ceil
 from typing import NamedTuple
 
-from sqlmodel import col, select
+from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from uuid_utils.compat import uuid7
 
@@ -97,10 +98,22 @@ async def amendments(session: AsyncSession, rollout_id: str) -> Sequence[Amended
     return [Amended.model_validate(row.details) for row in rows]
 
 
-async def judged(session: AsyncSession, rollout_id: str) -> Sequence[Judged]:
-    """Return every check with all that it rested on, oldest first."""
+async def judged(
+    session: AsyncSession, rollout_id: str, *, most: int | None = None
+) -> Sequence[Judged]:
+    """Return every check with all that it rested on, oldest first.
+
+    With `most`, at most so many: the latest, and others at even distances before it.
+    """
     query = select(EvidenceRow, DecisionRow).join(DecisionRow)
     of_rollout = query.where(EvidenceRow.rollout_id == rollout_id)
+    if most is not None:
+        number = func.max(EvidenceRow.number)
+        last = (
+            await session.exec(select(number).where(EvidenceRow.rollout_id == rollout_id))
+        ).one()
+        stride = max(1, ceil((last or 0) / most))
+        of_rollout = of_rollout.where(((last or 0) - col(EvidenceRow.number)) % stride == 0)
     rows = (await session.exec(of_rollout.order_by(col(EvidenceRow.number)))).all()
     return [
         Judged(

@@ -191,8 +191,10 @@ class RolloutManager(Rollbacks, Amendments):
         async with self._database.reading() as session:
             return await journals.read(session, rollout_id, limit=limit)
 
-    async def checks(self, rollout_id: str) -> Sequence[Judged]:
+    async def checks(self, rollout_id: str, *, most: int | None = None) -> Sequence[Judged]:
         """Return every check with all that it rested on, oldest first.
+
+        With `most`, at most so many: the latest, and others at even distances before it.
 
         Raises:
             NotFound: There is no such rollout, or retention deleted what its checks rested on.
@@ -203,7 +205,7 @@ class RolloutManager(Rollbacks, Amendments):
                     f"the evidence of rollout {rollout_id} was deleted on {gone_at:%Y-%m-%d}, as"
                     " retention says; its journal is kept: see it with `rampart journal`"
                 )
-            return await journal.judged(session, rollout_id)
+            return await journal.judged(session, rollout_id, most=most)
 
 
 async def _row(session: AsyncSession, rollout_id: str) -> RolloutRow:

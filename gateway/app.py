@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from control.payloads import Codec
+from domain.database import Database
 from domain.errors import RampartError
 from domain.experiments import ABTestManager
 from domain.intake.intake import Intake
@@ -63,6 +64,7 @@ class Services:
     """What a gateway works with.
 
     Attributes:
+        database: What the pages read.
         keyring: None lets everybody do everything.
         visitor: The name of who comes without a token where none is needed.
         resources: Entered, in this order, before the first request, and left after the last:
@@ -72,6 +74,7 @@ class Services:
         codec: Opens what Temporal was given, for operators; None: there is no `/codec`.
     """
 
+    database: Database
     router: SegmentRouter
     intake: Intake
     operators: Operators
@@ -113,6 +116,9 @@ class Gateway:
         rates = Rates(limits.per_second, burst=limits.burst)
         self._guard = Guard(services.keyring, rates, visitor=services.visitor)
         self._pages = Pages(open=services.keyring is None)
+        self._dashboard = Dashboard(
+            self._pages, self._guard, services.operators, services.database, limits=limits
+        )
         self._templates = Templates(services.versions)
         services.router.listen(self._templates.want)
         self._exposures = ExposureRecorder(
@@ -132,6 +138,7 @@ class Gateway:
                 if resource is not None:
                     await stack.enter_async_context(resource)
             await stack.enter_async_context(self._exposures)
+            await stack.enter_async_context(self._dashboard.watches)
             yield
 
     def _front(self) -> Front:
@@ -182,10 +189,9 @@ class Gateway:
         app.get(CHANGES, tags=["evaluation"], summary="Follow changes, as server-sent events")(
             self._changes
         )
-        dashboard = Dashboard(self._pages, self._guard, services.operators, services.rollouts)
-        for router in dashboard.routers():
+        for router in self._dashboard.routers():
             app.include_router(router)
-        app.router.routes.append(dashboard.static())
+        app.router.routes.append(self._dashboard.static())
         app.add_exception_handler(RampartError, self._on_error)
         app.add_exception_handler(HTTPException, self._on_http)
         app.add_exception_handler(RequestValidationError, self._on_invalid)
@@ -235,6 +241,8 @@ class Gateway:
         total("exposures_dropped", "Too many, or refused.", lambda: exposures.dropped)
         gauge("exposures_waiting", "Exposures to be recorded.", lambda: exposures.waiting)
         gauge("streams_open", "Clients that follow changes.", lambda: self._streams.open)
+        watches = self._dashboard.watches
+        gauge("pages_watched", "Pages of rollouts that are kept fresh.", lambda: watches.open)
         gauge("flags", "Flags that are known.", lambda: len(services.router.snapshots))
         gauge("routing_stale", "1 if epochs could not be read.", lambda: services.router.stale)
 

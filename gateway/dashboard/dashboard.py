@@ -7,12 +7,14 @@ from fastapi import APIRouter
 from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 
-from domain.rollouts import RolloutManager
+from domain.database import Database
 from gateway.dashboard import visit
 from gateway.dashboard.login import LoginPages
 from gateway.dashboard.pages import Pages
-from gateway.dashboard.rollouts import RolloutPages
+from gateway.dashboard.rollouts.live import Watches
+from gateway.dashboard.rollouts.pages import RolloutPages
 from gateway.guard import Guard
+from gateway.limits import Limits
 from gateway.operators import Operators
 
 HERE = Path(__file__).parent
@@ -22,9 +24,17 @@ class Dashboard:
     """All pages."""
 
     def __init__(
-        self, pages: Pages, guard: Guard, operators: Operators, rollouts: RolloutManager
+        self,
+        pages: Pages,
+        guard: Guard,
+        operators: Operators,
+        database: Database,
+        *,
+        limits: Limits,
     ) -> None:
-        self._parts = (LoginPages(pages, guard), RolloutPages(pages, operators, rollouts))
+        rollouts = RolloutPages(pages, guard, operators, database, limits=limits)
+        self.watches: Watches = rollouts.watches  # entered by who serves the pages
+        self._parts = (LoginPages(pages, guard), rollouts)
 
     def routers(self) -> Iterator[APIRouter]:
         """Yield the routes of every page."""

@@ -150,6 +150,7 @@ async def entrance(
 
     gateway = Gateway(
         Services(
+            database=database,
             router=router,
             intake=intake or DirectIntake(MetricsCollector(database)),
             operators=operators or Away(),
