@@ -64,17 +64,16 @@ class Services:
     """What a gateway works with.
 
     Attributes:
-        database: What the pages read.
         keyring: None lets everybody do everything.
         visitor: The name of who comes without a token where none is needed.
         resources: Entered, in this order, before the first request, and left after the last:
             the router, the intake, whatever feeds them.
         checks: What `/readyz` asks, by name.
         measures: Return what else `/metrics` shows.
+        database: Where pages read what they list.
         codec: Opens what Temporal was given, for operators; None: there is no `/codec`.
     """
 
-    database: Database
     router: SegmentRouter
     intake: Intake
     operators: Operators
@@ -82,6 +81,7 @@ class Services:
     experiments: ABTestManager
     rollouts: RolloutManager
     tokens: TokenManager
+    database: Database
     keyring: Keyring | None
     visitor: str = ""
     resources: tuple[Opened, ...] = ()

@@ -9,8 +9,10 @@ from starlette.staticfiles import StaticFiles
 
 from domain.database import Database
 from gateway.dashboard import visit
+from gateway.dashboard.experiments import ExperimentPages
 from gateway.dashboard.login import LoginPages
 from gateway.dashboard.pages import Pages
+from gateway.dashboard.prompts import PromptPages
 from gateway.dashboard.rollouts.live import Watches
 from gateway.dashboard.rollouts.pages import RolloutPages
 from gateway.guard import Guard
@@ -34,7 +36,12 @@ class Dashboard:
     ) -> None:
         rollouts = RolloutPages(pages, guard, operators, database, limits=limits)
         self.watches: Watches = rollouts.watches  # entered by who serves the pages
-        self._parts = (LoginPages(pages, guard), rollouts)
+        self._parts = (
+            LoginPages(pages, guard),
+            rollouts,
+            ExperimentPages(pages, operators, database),
+            PromptPages(pages, database),
+        )
 
     def routers(self) -> Iterator[APIRouter]:
         """Yield the routes of every page."""
