@@ -14,7 +14,17 @@ from playwright.async_api import Browser, Locator, Page, async_playwright
 HERE = Path(__file__).parent
 PATIENCE_S = 60.0  # of a person at a machine that does much else
 WIDE, PHONE = (1280, 900), (360, 740)
+MOST_TABS = 60
 HEAVIEST = 300_000  # bytes of a page with all that it loads
+WIDER = """
+(() => {
+  const room = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth <= room) return [];
+  return [...document.querySelectorAll("main *, header *")]
+    .filter((each) => each.getBoundingClientRect().right > room + 1)
+    .map((each) => "too wide: " + each.outerHTML.slice(0, 120));
+})()
+"""
 Scheme = Literal["light", "dark"]
 
 
@@ -26,6 +36,7 @@ class Person:
         elsewhere: Requests that went to another origin than that of our pages.
         complaints: What the page's scripts, or its policy, complained of.
         bytes: Of bodies that were answered since the last `go`.
+        loads: How often a page was loaded as a whole.
     """
 
     def __init__(self, page: Page, home: str, axe: str) -> None:
@@ -34,7 +45,9 @@ class Person:
         self.elsewhere: list[str] = []
         self.complaints: list[str] = []
         self.bytes = 0
+        self.loads = 0
         self._axe = axe
+        page.on("load", self._note_load)
         page.on("request", self._note_request)
         page.on("console", self._note_console)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
@@ -58,6 +71,27 @@ class Person:
         """Wait until it is shown, without loading the page again."""
         await self.text(said).wait_for(timeout=within_s * 1000)
 
+    async def state(self, said: str) -> None:
+        """Wait until the rollout's page says that this is what it is doing."""
+        shown = self.page.locator("#headline .state", has_text=said)
+        await shown.first.wait_for(timeout=PATIENCE_S * 1000)
+
+    async def step(self, said: str) -> None:
+        """Wait until this is the step of the ramp that it is at."""
+        shown = self.page.locator("[aria-current=step]", has_text=said)
+        await shown.wait_for(timeout=PATIENCE_S * 1000)
+
+    async def tab_to(self, name: str) -> None:
+        """Press Tab until what is called so, or has it as its id, has the focus."""
+        for _ in range(MOST_TABS):
+            await self.page.keyboard.press("Tab")
+            focused: str = await self.page.evaluate(
+                "[document.activeElement.id, document.activeElement.textContent.trim()].join('|')"
+            )
+            if name in focused.split("|"):
+                return
+        raise AssertionError(f"{name} cannot be reached by Tab")
+
     async def violations(self) -> list[str]:
         """Return what axe finds, one line each."""
         await self.page.evaluate(self._axe)
@@ -68,12 +102,17 @@ class Person:
             for node in one["nodes"]
         ]
 
-    async def overflows(self) -> bool:
-        """Say whether the page is wider than its window: a phone then scrolls sideways."""
-        wide: bool = await self.page.evaluate(
-            "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-        )
-        return wide
+    async def overflows(self) -> list[str]:
+        """Return what makes the page wider than its window: a phone then scrolls sideways."""
+        found: list[str] = await self.page.evaluate(WIDER)
+        return found
+
+    async def open_all(self) -> None:
+        """Open what is folded, so that it is looked at, too."""
+        await self.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+
+    def _note_load(self, _page: Page) -> None:
+        self.loads += 1
 
     def _note_request(self, request: Any) -> None:
         url = urlsplit(request.url)
