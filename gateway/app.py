@@ -70,7 +70,6 @@ class Services:
             the router, the intake, whatever feeds them.
         checks: What `/readyz` asks, by name.
         measures: Return what else `/metrics` shows.
-        database: Where pages read what they list.
         codec: Opens what Temporal was given, for operators; None: there is no `/codec`.
     """
 
@@ -81,7 +80,6 @@ class Services:
     experiments: ABTestManager
     rollouts: RolloutManager
     tokens: TokenManager
-    database: Database
     keyring: Keyring | None
     visitor: str = ""
     resources: tuple[Opened, ...] = ()

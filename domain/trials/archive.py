@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from enum import StrEnum
 
+from sqlalchemy import ColumnElement
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -11,9 +12,10 @@ from domain.errors import NotFound
 from domain.paging import Page, page, window
 from domain.tables import ExperimentRow, TrialLineRow, TrialRow
 from domain.trials import inspection
-from domain.trials.findings import Report, Split, Step, Trial, TrialLine, TrialStatus
+from domain.trials.findings import Split, Step, Trial, TrialLine, TrialStatus
 
-DECISIONS = 500  # of one trial that are shown
+DECISIONS = 500  # of one trial that are read
+LOOKS = 200  # so many of them show how it went
 OTHERS = 20  # trials of one prompt
 
 
@@ -61,20 +63,27 @@ class TrialArchive:
         async with self._database.reading() as session:
             return _trial(await _row(session, trial_id))
 
-    async def report(self, trial_id: str) -> Report:
-        """Return what its latest look saw; a blank one before the first."""
-        looks = (TrialLineRow.trial_id == trial_id, TrialLineRow.step == Step.CHECKED)
-        latest = select(TrialLineRow).where(*looks).order_by(col(TrialLineRow.id).desc()).limit(1)
-        async with self._database.reading() as session:
-            row = (await session.exec(latest)).first()
-            return Report.model_validate(row.report) if row and row.report else Report()
+    async def looks(self, trial_id: str) -> Sequence[TrialLine]:
+        """Return lines that tell of looks, oldest first: the latest, and some 200 before it."""
+        looks = col(TrialLineRow.step) == Step.CHECKED
+        latest = await self._lines(trial_id, looks, limit=1)
+        if not latest or latest[0].report is None:
+            return latest
+        step = 1 + latest[0].report.number // LOOKS
+        keys = [f"check:{number}" for number in range(latest[0].report.number, -1, -step)]
+        return await self._lines(trial_id, col(TrialLineRow.key).in_(keys), limit=len(keys))
 
     async def decisions(self, trial_id: str) -> Sequence[TrialLine]:
-        """Return the latest lines of its journal, the looks left out, oldest first."""
-        decided = (TrialLineRow.trial_id == trial_id, TrialLineRow.step != Step.CHECKED)
-        query = select(TrialLineRow).where(*decided).order_by(col(TrialLineRow.id).desc())
+        """Return the latest 500 lines that tell of anything else, oldest first."""
+        return await self._lines(trial_id, col(TrialLineRow.step) != Step.CHECKED, limit=DECISIONS)
+
+    async def _lines(
+        self, trial_id: str, which: ColumnElement[bool], *, limit: int
+    ) -> Sequence[TrialLine]:
+        query = select(TrialLineRow).where(TrialLineRow.trial_id == trial_id, which)
+        latest = query.order_by(col(TrialLineRow.id).desc()).limit(limit)
         async with self._database.reading() as session:
-            rows = (await session.exec(query.limit(DECISIONS))).all()
+            rows = (await session.exec(latest)).all()
             return [TrialLine.model_validate(row.model_dump()) for row in reversed(rows)]
 
     async def split(self, trial_id: str) -> Split:

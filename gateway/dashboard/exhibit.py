@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from control.experiments import ExperimentDescription, Verb
@@ -12,6 +12,8 @@ from domain.evidence.weighing import MISMATCH_ALPHA
 from domain.judge import Standing
 from domain.trials.contest import ArmResult
 from domain.trials.findings import ArmReport, Report, Split, Step, Trial, TrialLine, TrialStatus
+from pictures import album
+from pictures.album import Plate
 
 UNKNOWN = "not known while Temporal is silent"
 
@@ -30,20 +32,30 @@ class Exhibit:
     """An experiment at one moment.
 
     Attributes:
-        report: Of its latest look.
+        looks: Its latest lines that tell of looks, oldest first.
         others: The latest experiments of the prompt, this one among them.
         told: What Temporal says, if it is of this one.
         silent: Why Temporal says nothing; "" when it was not asked, or answered.
     """
 
     trial: Trial
-    report: Report
+    looks: Sequence[TrialLine]
     split: Split
     decisions: Sequence[TrialLine]
     others: Sequence[Trial]
     told: ExperimentDescription | None = None
     silent: str = ""
     key: str = field(default_factory=lambda: uuid4().hex)
+
+    @property
+    def report(self) -> Report:
+        """What the latest look saw; a blank one before the first."""
+        return album.latest(self.looks) or Report()
+
+    def plates(self) -> list[Plate]:
+        """Draw what there is to see; it takes some 20 ms, and the first time half a second."""
+        until = datetime.now(UTC) if self.live else None
+        return album.of_trial(self.trial, self.looks, until=until)
 
     @property
     def live(self) -> bool:
@@ -65,15 +77,14 @@ class Exhibit:
     @property
     def arms(self) -> tuple[ArmReport, ...]:
         """Every arm as the latest look saw it, control first; what was stopped since is so."""
-        plan, stopped = self.trial.plan, self.trial.stopped
-        if not self.report.arms:
+        plan, report = self.trial.plan, self.report
+        if not report.arms:
             return tuple(
                 ArmReport(version=arm, share=share, is_control=arm == plan.baseline)
                 for arm, share in plan.shares.items()
             )
-        report = self.report
-        for arm in self.report.arms:
-            if arm.version in stopped and not arm.stopped:
+        for arm in report.arms:
+            if arm.version in self.trial.stopped and not arm.stopped:
                 report = report.without(arm.version)
         return report.arms
 

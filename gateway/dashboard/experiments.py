@@ -1,5 +1,6 @@
 """The pages of experiments: all of them, and one."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -11,19 +12,20 @@ from starlette.responses import Response
 from control.connection import Unreachable
 from control.experiments import ExperimentDescription, NoExperiment, Verb
 from domain.database import Database
-from domain.errors import NotFound
+from domain.errors import NotFound, RampartError
 from domain.paging import LAST
 from domain.trials.archive import State, TrialArchive
 from domain.trials.findings import Trial
 from gateway.dashboard import visit
 from gateway.dashboard.exhibit import Exhibit, is_of
-from gateway.dashboard.forms import Chosen, answered
-from gateway.dashboard.pages import Pages
+from gateway.dashboard.forms import Chosen, Refused, answered, show
+from gateway.dashboard.pages import Pages, place
 from gateway.operators import Flag, Holder, Operators, prompt_of
 
 PLACE = f"{visit.ROOT}/experiments"
 
 Text = Annotated[str, Query(max_length=400)]
+Id = Annotated[str, Query(alias="id", max_length=100)]
 Number = Annotated[int, Query(ge=1, le=LAST)]
 
 
@@ -52,40 +54,62 @@ class ExperimentPages:
             request, "experiments.html", found=found, q=q, state=state, states=list(State)
         )
 
-    async def look(self, request: Request, flag: Flag, id: Text = "") -> Response:
+    async def look(self, request: Request, flag: Flag, trial_id: Id = "") -> Response:
         """Show the latest experiment of a prompt, or another one by its id."""
+        return await self._page(request, flag, trial_id)
+
+    async def order(
+        self,
+        request: Request,
+        flag: Flag,
+        verb: Verb,
+        holder: Holder,
+        given: Annotated[Chosen, Form()],
+    ) -> Response:
+        """Send a verb by the name of who is logged in, and show what came of it."""
+        try:
+            given.refuse_unless_meant()
+            control = await self._operators.experiments()
+            answer = await control.order(
+                verb,
+                *prompt_of(flag),
+                version=given.version,
+                reason=given.reason,
+                by=holder.name,
+                key=given.key,
+            )
+        except RampartError as error:
+            return await self._page(request, flag, refused=Refused.by(error, given.reason))
+        return answered(f"{PLACE}/{place(flag)}", answer.said)
+
+    async def _page(
+        self, request: Request, flag: str, trial_id: str = "", *, refused: Refused | None = None
+    ) -> Response:
         name, prompt_type = prompt_of(flag)
         others = await self._archive.of_prompt(name, prompt_type)
-        trial = await self._chosen(flag, id, others)
+        trial = await self._chosen(flag, trial_id, others)
         latest = trial.id == others[0].id  # the only one that Temporal may still know
         told, silent = await self._ask(name, prompt_type) if latest else (None, "")
         exhibit = Exhibit(
             trial=trial,
-            report=await self._archive.report(trial.id),
+            looks=await self._archive.looks(trial.id),
             split=await self._archive.split(trial.id),
             decisions=await self._archive.decisions(trial.id),
             others=others,
             told=told if told and is_of(told, trial) else None,
             silent=silent,
         )
+        plates = await asyncio.to_thread(exhibit.plates)
         written = yaml.safe_dump(trial.plan.model_dump(mode="json"), sort_keys=False)
-        return self._pages.show(request, "experiment.html", shown=exhibit, written=written)
-
-    async def order(
-        self, flag: Flag, verb: Verb, holder: Holder, given: Annotated[Chosen, Form()]
-    ) -> Response:
-        """Send a verb by the name of who is logged in, and show what came of it."""
-        given.refuse_unless_meant()
-        control = await self._operators.experiments()
-        answer = await control.order(
-            verb,
-            *prompt_of(flag),
-            version=given.version,
-            reason=given.reason,
-            by=holder.name,
-            key=given.key,
+        return await show(
+            self._pages,
+            request,
+            "experiment.html",
+            refused=refused,
+            shown=exhibit,
+            plates=plates,
+            written=written,
         )
-        return answered(f"{PLACE}/{flag}", answer.said)
 
     async def _chosen(self, flag: str, id_: str, others: Sequence[Trial]) -> Trial:
         if id_:

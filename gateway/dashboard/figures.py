@@ -30,6 +30,11 @@ def told(value: object, indent: int | None = None) -> str:
     return json.dumps(value, ensure_ascii=False, indent=indent)
 
 
+def chance(p: float) -> str:
+    """Return a p-value."""
+    return "< 0.0001" if p < 0.0001 else f"{p:.4f}"
+
+
 def count(number: float) -> str:
     """Return `12 345`, with thin spaces."""
     return f"{number:,.0f}".replace(",", "\u202f")
@@ -39,6 +44,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "share": share,
     "rate": rate,
     "latency": latency,
+    "chance": chance,
     "count": count,
     "told": told,
     "figure": lambda value, goal, signed=False: figure(goal, value, signed=signed),

@@ -1,24 +1,36 @@
-"""What a form brings; and what came of it, told once on the page that one is sent to.
+"""What a form brings, and how what came of it is told."""
 
-It is told by a cookie that only we can set and that is gone when it is read: an address that says
-it could be sent to somebody.
-"""
-
+import asyncio
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated
-from urllib.parse import quote, unquote
+from typing import Annotated, Any, Self
 
 from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from gateway.dashboard import visit
-from gateway.operators import Body, Label, Reason
-from gateway.problems import Problem
+from domain.errors import RampartError
+from gateway.dashboard import notes
+from gateway.dashboard.notes import Note
+from gateway.dashboard.pages import Pages
+from gateway.operators import Body, Reason
+from gateway.problems import Problem, problem_of
 
-SAID = "rampart-said"
-LONGEST = 600  # characters of an answer that are told
-AGE_S = 60
+KEY_LENGTH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A form that could not be followed: why, and the reason that was typed in it."""
+
+    why: str
+    status: HTTPStatus
+    reason: str = ""
+
+    @classmethod
+    def by(cls, error: RampartError, reason: str) -> Self:
+        """Read the error."""
+        return cls(str(error), problem_of(error).status, reason)
 
 
 class Wish(Body):
@@ -31,7 +43,7 @@ class Wish(Body):
 
     reason: Reason = ""
     sure: str = ""
-    key: Annotated[str, Field(max_length=200)] = ""
+    key: Annotated[str, Field(max_length=KEY_LENGTH)] = ""
 
     def refuse_unless_meant(self) -> None:
         """Refuse what gives no reason, or is not confirmed.
@@ -55,8 +67,8 @@ class Chosen(Wish):
 class Tagging(Wish):
     """Which version is to carry which tag."""
 
-    version: Label = ""
-    tag: Label = ""
+    version: Annotated[str, Field(max_length=200)] = ""
+    tag: Annotated[str, Field(max_length=200)] = ""
 
 
 class Leaving(Wish):
@@ -65,19 +77,22 @@ class Leaving(Wish):
     leaving: Annotated[str, Field(max_length=200)] = ""
 
 
-def answered(place: str, said: str) -> Response:
+def answered(address: str, said: str) -> Response:
     """Send whoever sent a form to a page, which tells what came of it."""
-    response = RedirectResponse(quote(place), status_code=HTTPStatus.SEE_OTHER)
-    told = quote(said[:LONGEST])
-    response.set_cookie(SAID, told, path=visit.ROOT, max_age=AGE_S, httponly=True, samesite="lax")
+    response = RedirectResponse(address, status_code=HTTPStatus.SEE_OTHER)
+    notes.leave(response, Note(said))
     return response
 
 
-def told(request: Request) -> str:
-    """Return what there is to tell on this page; "" when there is nothing."""
-    return unquote(request.cookies.get(SAID, ""))[:LONGEST]
-
-
-def forget(response: Response) -> None:
-    """Have it told no more."""
-    response.delete_cookie(SAID, path=visit.ROOT, httponly=True, samesite="lax")
+async def show(
+    pages: Pages, request: Request, template: str, *, refused: Refused | None = None, **values: Any
+) -> Response:
+    """Return a page that tells what came of a form; rendered beside the loop, as it may be long."""
+    note = notes.take(request)
+    status = refused.status if refused else HTTPStatus.OK
+    response = await asyncio.to_thread(
+        pages.show, request, template, status=status, note=note, refused=refused, **values
+    )
+    if note:
+        notes.forget(response)
+    return response

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 
 from domain.duration import spell
-from gateway.dashboard import forms, instants, visit
+from gateway.dashboard import instants, visit
 from gateway.dashboard.figures import FILTERS
 from gateway.exchange import Answer
 from gateway.front import HOLDER
@@ -61,12 +61,9 @@ class Pages:
         **values: object,
     ) -> HTMLResponse:
         """Return a page for whoever asked."""
-        holder, said = request.scope.get(HOLDER), forms.told(request)
-        text = self.render(template, holder=holder, path=request.url.path, said=said, **values)
-        response = HTMLResponse(text, status_code=status, headers=HEADERS)
-        if said:
-            forms.forget(response)
-        return response
+        holder = request.scope.get(HOLDER)
+        text = self.render(template, holder=holder, path=request.url.path, **values)
+        return HTMLResponse(text, status_code=status, headers=HEADERS)
 
     def render(self, template: str, **values: object) -> str:
         """Return a page, or a part of one, as text."""

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from domain.catalog import Catalog
 from domain.database import Database
-from domain.errors import InvalidValue, NotFound
+from domain.errors import InvalidValue, NotFound, RampartError
 from domain.paging import LAST
 from domain.prompts import PromptVersion
 from domain.routing import RoutingManager
@@ -20,8 +20,8 @@ from domain.templates.marking import marked
 from domain.templates.template import Template
 from domain.versions import VersionManager
 from gateway.dashboard import visit
-from gateway.dashboard.forms import Leaving, Tagging, answered
-from gateway.dashboard.pages import Pages
+from gateway.dashboard.forms import Leaving, Refused, Tagging, answered, show
+from gateway.dashboard.pages import Pages, place
 from gateway.operators import Flag, Holder, Label, prompt_of
 
 PLACE = f"{visit.ROOT}/prompts"
@@ -60,20 +60,7 @@ class PromptPages:
 
     async def look(self, request: Request, flag: Flag, page: Number = 1) -> Response:
         """Show a prompt: what it serves, its tags, its versions."""
-        name, prompt_type = prompt_of(flag)
-        versions = await self._catalog.versions(name, prompt_type, number=page)
-        segments = await self._segments.list(name, prompt_type)
-        return self._pages.show(
-            request,
-            "prompt.html",
-            flag=flag,
-            line=await self._catalog.prompt(name, prompt_type),
-            versions=versions,
-            tags=await self._catalog.tags(name, prompt_type),
-            moves=await self._catalog.moves(name, prompt_type),
-            served=await self._routing.snapshot(name, prompt_type),
-            segments=[(each, f"{lane_name(name, each.name)}.{prompt_type}") for each in segments],
-        )
+        return await self._page(request, flag, page)
 
     async def version(self, request: Request, flag: Flag, version: Label) -> Response:
         """Show one version: its text, what it needs, what it did."""
@@ -124,25 +111,53 @@ class PromptPages:
         moves = await self._catalog.moves(*prompt_of(flag), number=page)
         return self._pages.show(request, "history.html", flag=flag, moves=moves)
 
-    async def tag(self, flag: Flag, holder: Holder, given: Annotated[Tagging, Form()]) -> Response:
+    async def tag(
+        self, request: Request, flag: Flag, holder: Holder, given: Annotated[Tagging, Form()]
+    ) -> Response:
         """Move a tag to a version."""
-        given.refuse_unless_meant()
-        found = await self._find(flag, given.version)
-        moved = await self._versions.tag_version(
-            found.version_id, given.tag, by=holder.name, reason=given.reason
-        )
-        return answered(f"{PLACE}/{flag}", f"{moved.version} is tagged {given.tag}")
+        try:
+            given.refuse_unless_meant()
+            found = await self._find(flag, given.version)
+            moved = await self._versions.tag_version(
+                found.version_id, given.tag, by=holder.name, reason=given.reason
+            )
+        except RampartError as error:
+            return await self._page(request, flag, refused=Refused.by(error, given.reason))
+        return answered(f"{PLACE}/{place(flag)}", f"{moved.version} is tagged {given.tag}")
 
     async def revert(
-        self, flag: Flag, holder: Holder, given: Annotated[Leaving, Form()]
+        self, request: Request, flag: Flag, holder: Holder, given: Annotated[Leaving, Form()]
     ) -> Response:
         """Return production to the version before the one that was seen there."""
-        given.refuse_unless_meant()
-        now = await self._versions.revert(
-            *prompt_of(flag), by=holder.name, reason=given.reason, leaving=given.leaving
-        )
+        try:
+            given.refuse_unless_meant()
+            now = await self._versions.revert(
+                *prompt_of(flag), by=holder.name, reason=given.reason, leaving=given.leaving
+            )
+        except RampartError as error:
+            return await self._page(request, flag, refused=Refused.by(error, given.reason))
         said = f"{now.version} is in production again, {given.leaving} is deprecated"
-        return answered(f"{PLACE}/{flag}", said)
+        return answered(f"{PLACE}/{place(flag)}", said)
+
+    async def _page(
+        self, request: Request, flag: str, number: int = 1, *, refused: Refused | None = None
+    ) -> Response:
+        name, prompt_type = prompt_of(flag)
+        versions = await self._catalog.versions(name, prompt_type, number=number)
+        segments = await self._segments.list(name, prompt_type)
+        return await show(
+            self._pages,
+            request,
+            "prompt.html",
+            refused=refused,
+            flag=flag,
+            line=await self._catalog.prompt(name, prompt_type),
+            versions=versions,
+            tags=await self._catalog.tags(name, prompt_type),
+            moves=await self._catalog.moves(name, prompt_type),
+            served=await self._routing.snapshot(name, prompt_type),
+            segments=[(each, f"{lane_name(name, each.name)}.{prompt_type}") for each in segments],
+        )
 
     async def _find(self, flag: str, version: str) -> PromptVersion:
         found = await self._versions.get_version(*prompt_of(flag), version)

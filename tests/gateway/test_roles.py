@@ -81,6 +81,16 @@ PAGES = {
     "GET /ui",
     "GET /ui/rollouts/{flag}",
     "POST /ui/rollouts/{flag}/{verb}",
+    "GET /ui/experiments",
+    "GET /ui/experiments/{flag}",
+    "POST /ui/experiments/{flag}/{verb}",
+    "GET /ui/prompts",
+    "GET /ui/prompts/{flag}",
+    "GET /ui/prompts/{flag}/diff",
+    "GET /ui/prompts/{flag}/history",
+    "GET /ui/prompts/{flag}/versions/{version}",
+    "POST /ui/prompts/{flag}/tags",
+    "POST /ui/prompts/{flag}/revert",
 }
 # … but for those by which one gets in and out.
 DOORS = {"GET /", "GET /ui/login", "POST /ui/login", "POST /ui/logout"}
