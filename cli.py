@@ -60,6 +60,16 @@ In another terminal:
   rampart version list\
 """
 STARTING = "starting Temporal and a worker …"
+PREPARING = "starting Temporal, a worker, a dashboard and 500 users a second …"
+PLAYING = """\
+
+Open this page, and press "Break the candidate":
+
+  {page}
+
+Temporal UI  {ui}
+Ctrl-C ends it.\
+"""
 RUN = "Run"
 
 app = typer.Typer(
@@ -82,16 +92,22 @@ def welcome(context: typer.Context) -> None:
 def demo(
     *,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the stack up until Ctrl-C.")] = False,
+    play: Annotated[
+        bool, typer.Option("--play", help="Break it yourself, on a page, until Ctrl-C.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of the simulated users.")] = 1,
 ) -> None:
     """Watch a healthy version being promoted and a broken one rolled back, on a real stack."""
+    if play:
+        _play(seed)
+        return
     from dev import Stack, until_told
     from embedded.demo import DIRECTORY, Demo
 
     played = Demo(out, seed=seed)
     stack = Stack(DIRECTORY, any_port=True, fresh=True, tell=played.tell)
 
-    async def play() -> None:
+    async def perform() -> None:
         say(STARTING)
         async with stack:
             line = await played.play(stack)
@@ -101,7 +117,7 @@ def demo(
         if not keep:
             say(line)
 
-    carry_out(play())
+    carry_out(perform())
     if not played.went_well:
         raise typer.Exit(1)
 
@@ -173,6 +189,36 @@ app.add_typer(rings, name="rings", rich_help_panel=OPERATE)
 app.add_typer(experiments, name="experiment", rich_help_panel=OPERATE)
 app.add_typer(monitors, name="monitor", rich_help_panel=OPERATE)
 app.add_typer(notifying, name="notify", rich_help_panel=RUN)
+
+
+def _play(seed: int) -> None:
+    """Roll out versions for somebody to break, until Ctrl-C."""
+    from dev import GATEWAY_PORT, Stack, until_told
+    from embedded.child import first_of
+    from embedded.demo import DIRECTORY
+    from embedded.playground import FLAG, Playground
+    from embedded.switch import Switch
+
+    switch = DIRECTORY / "switch.json"
+    ground = Playground(out, Switch(switch), seed=seed)
+    stack = Stack(
+        DIRECTORY,
+        gateway_port=GATEWAY_PORT,
+        any_port=True,
+        fresh=True,
+        switch=switch,
+        tell=ground.tell,
+    )
+
+    async def serve() -> None:
+        say(PREPARING)
+        async with stack:
+            page = f"{stack.gateway}/ui/rollouts/{FLAG}"
+            told = until_told(stack, ready=lambda: say(PLAYING.format(page=page, ui=stack.ui)))
+            await first_of(told, ground.play(stack))
+            say("stopping …")
+
+    carry_out(serve())
 
 
 def _introduce(stack: "Stack", following: str) -> None:

@@ -1,9 +1,8 @@
 """The journal of a rollout: append-only lines, each with a key that makes retries harmless."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
-from math import ceil
 from typing import NamedTuple
 
 from sqlmodel import col, func, select
@@ -99,21 +98,13 @@ async def amendments(session: AsyncSession, rollout_id: str) -> Sequence[Amended
 
 
 async def judged(
-    session: AsyncSession, rollout_id: str, *, most: int | None = None
+    session: AsyncSession, rollout_id: str, *, numbers: Collection[int] | None = None
 ) -> Sequence[Judged]:
-    """Return every check with all that it rested on, oldest first.
-
-    With `most`, at most so many: the latest, and others at even distances before it.
-    """
+    """Return every check, or those of the numbers, with all that it rested on, oldest first."""
     query = select(EvidenceRow, DecisionRow).join(DecisionRow)
     of_rollout = query.where(EvidenceRow.rollout_id == rollout_id)
-    if most is not None:
-        number = func.max(EvidenceRow.number)
-        last = (
-            await session.exec(select(number).where(EvidenceRow.rollout_id == rollout_id))
-        ).one()
-        stride = max(1, ceil((last or 0) / most))
-        of_rollout = of_rollout.where(((last or 0) - col(EvidenceRow.number)) % stride == 0)
+    if numbers is not None:
+        of_rollout = of_rollout.where(col(EvidenceRow.number).in_(numbers))
     rows = (await session.exec(of_rollout.order_by(col(EvidenceRow.number)))).all()
     return [
         Judged(
@@ -128,6 +119,12 @@ async def judged(
         )
         for kept, line in rows
     ]
+
+
+async def last_number(session: AsyncSession, rollout_id: str) -> int:
+    """Return the number of the latest check that kept what it rested on; 0 before the first."""
+    query = select(func.max(EvidenceRow.number)).where(EvidenceRow.rollout_id == rollout_id)
+    return (await session.exec(query)).one() or 0
 
 
 def verdict_of(line: DecisionRow) -> Verdict:

@@ -89,15 +89,7 @@ class Roster:
         Raises:
             InvalidValue: The text is none that a database could hold.
         """
-        check_text(text, field="text")
-        wanted: list[ColumnElement[bool]] = []
-        if text:
-            pattern = f"%{_literal(text)}%"
-            wanted.append(or_(*(col(one).ilike(pattern, escape=ESCAPE) for one in SEARCHED)))
-        if statuses:
-            wanted.append(col(RolloutRow.status).in_([status.value for status in statuses]))
-        if prompt is not None:
-            wanted += [col(RolloutRow.name) == prompt[0], col(RolloutRow.prompt_type) == prompt[1]]
+        wanted = _wanted(text, statuses, prompt)
         live_first = case((col(RolloutRow.status).in_(LIVE), 0), else_=1)
         query = (
             select(*TOLD)
@@ -111,6 +103,21 @@ class Roster:
         async with self._database.reading() as session:
             found = await (await session.connection()).execute(query)
         return [_entry(**told) for told in found.mappings()]
+
+
+def _wanted(
+    text: str, statuses: Sequence[RolloutStatus], prompt: tuple[str, str] | None
+) -> Sequence[ColumnElement[bool]]:
+    check_text(text, field="text")
+    wanted: list[ColumnElement[bool]] = []
+    if text:
+        pattern = f"%{_literal(text)}%"
+        wanted.append(or_(*(col(one).ilike(pattern, escape=ESCAPE) for one in SEARCHED)))
+    if statuses:
+        wanted.append(col(RolloutRow.status).in_([status.value for status in statuses]))
+    if prompt is not None:
+        wanted += [col(RolloutRow.name) == prompt[0], col(RolloutRow.prompt_type) == prompt[1]]
+    return wanted
 
 
 def _literal(text: str) -> str:

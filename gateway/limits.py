@@ -19,6 +19,7 @@ class Limits:
         streams: Clients that may follow changes at the same time.
         viewers: Pages of rollouts that may be kept fresh at the same time.
         look: How often a rollout is looked at while somebody watches its page.
+        logins: Wrong tokens of one address within `login_within`; then it waits.
         heartbeat: How often a stream without changes says that it is alive.
     """
 
@@ -32,4 +33,6 @@ class Limits:
     streams: int = 1_000
     viewers: int = 200
     look: timedelta = timedelta(seconds=1)
+    logins: int = 10
+    login_within: timedelta = timedelta(minutes=1)
     heartbeat: timedelta = timedelta(seconds=15)

@@ -9,6 +9,7 @@ from starlette.staticfiles import StaticFiles
 
 from domain.database import Database
 from gateway.dashboard import visit
+from gateway.dashboard.demo import Demo, DemoPages
 from gateway.dashboard.experiments import ExperimentPages
 from gateway.dashboard.login import LoginPages
 from gateway.dashboard.pages import Pages
@@ -33,14 +34,17 @@ class Dashboard:
         database: Database,
         *,
         limits: Limits,
+        demo: Demo | None,
     ) -> None:
-        rollouts = RolloutPages(pages, guard, operators, database, limits=limits)
+        rollouts = RolloutPages(pages, guard, operators, database, limits=limits, demo=demo)
         self.watches: Watches = rollouts.watches  # entered by who serves the pages
+        shown = (DemoPages(demo, database),) if demo else ()
         self._parts = (
-            LoginPages(pages, guard),
+            LoginPages(pages, guard, limits=limits),
             rollouts,
             ExperimentPages(pages, operators, database),
             PromptPages(pages, database),
+            *shown,
         )
 
     def routers(self) -> Iterator[APIRouter]:

@@ -18,6 +18,7 @@ from domain.errors import InvalidPlan, NotFound, RampartError
 from domain.rollouts import RolloutManager
 from domain.roster import Roster
 from gateway.dashboard import notes, visit
+from gateway.dashboard.demo import Demo, Played
 from gateway.dashboard.pages import Pages
 from gateway.dashboard.rollouts.drawings import Drawings
 from gateway.dashboard.rollouts.listing import STATES, Listing
@@ -48,11 +49,13 @@ class RolloutPages:
         database: Database,
         *,
         limits: Limits,
+        demo: Demo | None = None,
     ) -> None:
+        self._demo = demo
         self._pages = pages
         self._listing = Listing(operators, Roster(database))
         self._sheets = Sheets(operators, database)
-        self._drawings = Drawings(RolloutManager(database))
+        self._drawings = Drawings(database)
         self._orders = Orders(operators, RolloutManager(database))
         self.watches = Watches(self._frame, guard, limits=limits)
 
@@ -152,9 +155,16 @@ class RolloutPages:
         sheet = await self._sheets.take(*prompt_of(which.flag), rollout_id=which.rollout_id)
         return await self._rendered(sheet)
 
+    def _played(self, sheet: Sheet) -> Played | None:
+        """Return what users meet, on the page of what is played."""
+        played = self._demo.played() if self._demo else None
+        return played if played and played.flag == sheet.picture.prompt else None
+
     async def _rendered(self, sheet: Sheet, *, typed: Typed | None = None) -> Frame:
         drawings = await self._drawings.of(sheet)
-        return await asyncio.to_thread(render, self._pages, sheet, drawings, typed=typed)
+        return await asyncio.to_thread(
+            render, self._pages, sheet, drawings, typed=typed, demo=self._played(sheet)
+        )
 
 
 def place(flag: str) -> str:

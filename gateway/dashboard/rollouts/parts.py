@@ -6,10 +6,10 @@ from hashlib import blake2b
 
 from markupsafe import Markup
 
-from control.picture import Archive as Archive
 from control.rollouts import Verb
 from domain.errors import RampartError
 from domain.plan import PRESETS
+from gateway.dashboard.demo import Played
 from gateway.dashboard.pages import Pages
 from gateway.dashboard.rollouts import wording
 from gateway.dashboard.rollouts.drawings import Drawing
@@ -53,9 +53,15 @@ class Frame:
 
 
 def render(
-    pages: Pages, sheet: Sheet, drawings: tuple[Drawing, ...], *, typed: Typed | None = None
+    pages: Pages,
+    sheet: Sheet,
+    drawings: tuple[Drawing, ...],
+    *,
+    typed: Typed | None = None,
+    demo: Played | None = None,
 ) -> Frame:
     """Return the page of a rollout."""
+    names = (*NAMES, "demo") if demo else NAMES
     values = {
         "sheet": sheet,
         "picture": sheet.picture,
@@ -63,6 +69,7 @@ def render(
         "now": sheet.picture.at,
         "drawings": drawings,
         "typed": typed,
+        "demo": demo,
         "word": wording,
         "verbs": Verb,
         "key": KEY,
@@ -70,7 +77,7 @@ def render(
     }
     said = wording.announcement(sheet)
     return Frame(
-        parts={name: pages.render(f"rollout/{name}.html", **values) for name in NAMES},
+        parts={name: pages.render(f"rollout/{name}.html", **values) for name in names},
         said=said,
         title=f"{said} · rampart",
         over=sheet.picture.ended,

@@ -168,7 +168,8 @@ class Sheets:
         try:
             for each in (rollout.id, *(member.rollout_id for member in rollout.companions)):
                 mine = rollout if each == rollout.id else await self._rollouts.get(each)
-                for check in await self._rollouts.checks(each, most=1):
+                last = await self._rollouts.last_check(each)
+                for check in await self._rollouts.checks(each, numbers=[last]):
                     plan = mine.judging(plan_at(mine.plan, amended, check.number))
                     grounds = await asyncio.to_thread(explain, plan, check)
                     found.append(Judgement(prompt=mine.prompt, grounds=grounds))

@@ -12,12 +12,16 @@ from domain.hindsight.outlook import Sureness
 from gateway.dashboard.instants import rounded
 from gateway.dashboard.rollouts.sheet import Sheet, left
 
-OVER = (Phase.PROMOTED.value, Phase.ROLLED_BACK.value, Phase.WITHDRAWN.value)
+RETURNED = (
+    Phase.ROLLING_BACK.value,
+    Phase.ROLLBACK_INCOMPLETE.value,
+    Phase.ROLLED_BACK.value,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """One step of the ramp; `now` is done, now or next."""
+    """One step of the ramp; `now` is done, now, next, or back: where it was rolled back."""
 
     name: str
     now: str
@@ -68,17 +72,17 @@ def steps(picture: Picture) -> list[Step]:
     final = [f"for {spell(picture.rollout.plan.final_bake)}"] if picture.rollout else [""]
     names = [f"{percent:g} %" for percent in shown.stages]
     reached = len(names) + 2 if picture.promoted else shown.stage
-    found = zip([*names, "watched"], [*bakes, *final], strict=False)
+    here = "back" if picture.phase in RETURNED else "now"
     return [
-        Step(name=name, hint=hint, now=_now(number, reached, over=picture.phase in OVER))
-        for number, (name, hint) in enumerate(found, 1)
+        Step(name=name, hint=hint, now=_now(number, reached, here))
+        for number, (name, hint) in enumerate(zip([*names, "watched"], [*bakes, *final]), 1)  # noqa: B905
     ]
 
 
-def _now(number: int, reached: int, *, over: bool) -> str:
-    if number == reached and not over:
-        return "now"
-    return "done" if number <= reached else "next"
+def _now(number: int, reached: int, here: str) -> str:
+    if number == reached:
+        return here
+    return "done" if number < reached else "next"
 
 
 def clock(picture: Picture) -> Bar | None:
@@ -121,13 +125,13 @@ def difference(shown: Explanation, alpha: float) -> str:
 
 def harm(sure: Sureness) -> Bar:
     """Return the evidence of harm on its way to a rollback."""
-    said = f"{strength(sure.harm)} of {strength(sure.enough)}"
+    said = f"{strength(sure.harm)}, needs {strength(sure.enough)} to roll back"
     return _towards("evidence of harm", sure.harm, sure.enough, said=said, bad=True)
 
 
 def safety(sure: Sureness) -> Bar:
     """Return the evidence of safety on its way to being shown."""
-    said = f"{strength(sure.safe)} of {strength(sure.enough_safe)}"
+    said = f"{strength(sure.safe)}, needs {strength(sure.enough_safe)} to be shown"
     return _towards("evidence of safety", sure.safe, sure.enough_safe, said=said)
 
 
