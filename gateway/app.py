@@ -60,6 +60,7 @@ class Services:
     """What a gateway works with.
 
     Attributes:
+        database: What the pages read.
         keyring: None lets everybody do everything.
         visitor: The name of who comes without a token where none is needed.
         resources: Entered, in this order, before the first request, and left after the last:
@@ -70,6 +71,7 @@ class Services:
         codec: Opens what Temporal was given, for operators; None: there is no `/codec`.
     """
 
+    database: Database
     router: SegmentRouter
     intake: Intake
     operators: Operators
