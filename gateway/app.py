@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from control.payloads import Codec
+from domain.database import Database
 from domain.errors import RampartError
 from domain.experiments import ABTestManager
 from domain.intake.intake import Intake
