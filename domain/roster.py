@@ -18,11 +18,11 @@ from domain.tables import RolloutRow, VersionRow
 ESCAPE = "\\"
 CANDIDATE, BASELINE = aliased(VersionRow), aliased(VersionRow)
 SEARCHED = (
-    RolloutRow.name + "." + RolloutRow.prompt_type,
-    RolloutRow.by,
-    RolloutRow.reason,
-    BASELINE.version,
-    CANDIDATE.version,
+    col(RolloutRow.name) + "." + col(RolloutRow.prompt_type),
+    col(RolloutRow.by),
+    col(RolloutRow.reason),
+    col(BASELINE.version),
+    col(CANDIDATE.version),
 )
 COLUMNS = (
     "id", "workflow_id", "name", "prompt_type", "status", "stage", "percent", "opened_at",
@@ -112,7 +112,7 @@ def _wanted(
     wanted: list[ColumnElement[bool]] = []
     if text:
         pattern = f"%{_literal(text)}%"
-        wanted.append(or_(*(col(one).ilike(pattern, escape=ESCAPE) for one in SEARCHED)))
+        wanted.append(or_(*(one.ilike(pattern, escape=ESCAPE) for one in SEARCHED)))
     if statuses:
         wanted.append(col(RolloutRow.status).in_([status.value for status in statuses]))
     if prompt is not None:

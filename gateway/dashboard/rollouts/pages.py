@@ -92,7 +92,7 @@ class RolloutPages:
 
     async def follow(self, flag: Flag, holder: Holder, rollout_id: Id = "") -> Response:
         """Send the parts of a rollout's page that have changed, as server-sent events."""
-        prompt_of(flag)
+        await self._sheets.take(*prompt_of(flag), rollout_id=rollout_id)  # else it is no stream
         events = self.watches.follow(holder, Which(flag, rollout_id))
         return EventSourceResponse(events, ping=0, send_timeout=30)
 
