@@ -16,6 +16,10 @@ PATIENCE_S = 60.0  # of a person at a machine that does much else
 WIDE, PHONE = (1280, 900), (360, 740)
 MOST_TABS = 60
 HEAVIEST = 300_000  # bytes of a page with all that it loads
+WEIGHT = """
+[...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
+  .reduce((sum, each) => sum + each.decodedBodySize, 0)
+"""
 WIDER = """
 (() => {
   const room = document.documentElement.clientWidth;
@@ -35,7 +39,6 @@ class Person:
         page: What is open in it.
         elsewhere: Requests that went to another origin than that of our pages.
         complaints: What the page's scripts, or its policy, complained of.
-        bytes: Of bodies that were answered since the last `go`.
         loads: How often a page was loaded as a whole.
     """
 
@@ -44,18 +47,15 @@ class Person:
         self.home = home
         self.elsewhere: list[str] = []
         self.complaints: list[str] = []
-        self.bytes = 0
         self.loads = 0
         self._axe = axe
         page.on("load", self._note_load)
         page.on("request", self._note_request)
         page.on("console", self._note_console)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("requestfinished", self._weigh)
 
     async def go(self, path: str = "/ui") -> None:
         """Open one of our pages."""
-        self.bytes = 0
         await self.page.goto(f"{self.home}{path}", wait_until="load")
 
     async def log_in(self, token: str) -> None:
@@ -107,6 +107,11 @@ class Person:
         found: list[str] = await self.page.evaluate(WIDER)
         return found
 
+    async def weight(self) -> int:
+        """Return the bytes of the page and of all that it has loaded, unzipped."""
+        found: int = await self.page.evaluate(WEIGHT)
+        return found
+
     async def open_all(self) -> None:
         """Open what is folded, so that it is looked at, too."""
         await self.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
@@ -123,10 +128,6 @@ class Person:
         # That a page was refused is told of the page itself, as is a stream that its page left.
         if message.type == "error" and "the server responded with a status of" not in message.text:
             self.complaints.append(message.text)
-
-    async def _weigh(self, request: Any) -> None:
-        sizes = await request.sizes()
-        self.bytes += sizes["responseBodySize"]
 
 
 @asynccontextmanager

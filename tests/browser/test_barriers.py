@@ -89,6 +89,6 @@ async def test_no_page_is_heavy(sits: Sitting, town: Place) -> None:
         await enter(person, town)
         for name, path in PAGES.items():
             await person.go(path)
-            heavy[name] = person.bytes
+            heavy[name] = await person.weight()
 
     assert all(0 < weight < HEAVIEST for weight in heavy.values()), heavy
