@@ -38,9 +38,10 @@ def _rows(progress: Progress) -> list[Row]:
     filled = round(progress.percent / 100 * BAR)
     ramp = "█" * filled + "░" * (BAR - filled)
     rows = [
+        *listed("asked by", [progress.asked] if progress.asked else []),
         *listed("with", [str(each) for each in progress.companions]),
         ("ramp", f"{ramp} {progress.percent:g} %"),
-        ("stage", stage_of(progress)),
+        ("stage", f"{stage_of(progress)}{f', plan {progress.plan}' if progress.plan else ''}"),
         ("verdict", f"{words(progress.verdict.action)} (check {progress.checks})"),
         *_seen(progress.verdict),
     ]

@@ -10,9 +10,11 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 from activities.rollouts import RollBack, RolloutActivities
+from domain.duration import spell
 from workflows import execution
 from workflows.commands import Command
 from workflows.execution import Method, Order, Result
+from workflows.markdown import CAPTION
 from workflows.state import Phase, State
 
 IN_STEPS = "rollback-in-steps-2026-11"
@@ -77,7 +79,7 @@ class Rollback:
         config = workflow.ActivityConfig(**{**execution.WRITE, "summary": said})
         running = workflow.start_activity_method(method, order, **config)
         try:
-            late = f"a step of the rollback is late: {said}"[:100]
+            late = f"at most {spell(PATIENCE)} for: {said}"[:CAPTION]
             await workflow.wait_condition(running.done, timeout=PATIENCE, timeout_summary=late)
         except TimeoutError:
             self._incomplete(f"still trying: {said}")

@@ -11,6 +11,14 @@ from tests.browser.place import Place, Prompt
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
+SAID = (
+    "waiting for approval",
+    "asked by ann: greets people by name",
+    "an approval of stage 1",
+    "approve open the gate",
+    "rollback everybody back to 1.0.0",
+)
+
 
 async def opens(page: Page, place: Place, identity: str, tab: str) -> None:
     """Open a tab of a workflow's page. The UI finds the latest run by itself."""
@@ -36,9 +44,9 @@ async def test_the_page_says_what_it_waits_for_and_the_signal_it_names_is_follow
     identity = f"rollout/{prompt.flag}"
     async with sits(place.stack.ui) as person:
         await opens(person.page, place, identity, "user-metadata")
-        await person.sees("an approval of stage 1")
-        for said in ("waiting for approval", "greets people by name", "open the gate", "success:"):
-            await person.sees(said)
+        shown = person.page.frame_locator("iframe >> nth=-1").locator("body")  # of Markdown
+        for said in SAID:
+            await shown.filter(has_text=said).wait_for()
 
         await send(person.page, "approve", '{"reason": "reads well", "by": "ann"}')
         await opens(person.page, place, identity, "timeline")

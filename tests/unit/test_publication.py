@@ -21,6 +21,8 @@ SEEN = Progress(
     candidate="1.1.0",
     stage=2,
     stages=(10, 50, 100),
+    plan="demo",
+    asked="ann: greets by name",
     percent=50,
     verdict=Verdict(action=Action.HOLD, reason="success: 93.1% of 412 events, wants 95.0%"),
     checks=7,
@@ -53,8 +55,9 @@ def test_the_page_says_where_it_stands_and_why_and_which_signals_it_would_follow
         "**greeting.system**: 1.0.0 → 1.1.0, **baking**\n"
         "\n"
         "```\n"
+        "asked by    ann: greets by name\n"
         "ramp        ███████████████░░░░░░░░░░░░░░░ 50 %\n"
-        "stage       2 of 3: 10 % → [50 %] → 100 %\n"
+        "stage       2 of 3: 10 % → [50 %] → 100 %, plan demo\n"
         "verdict     hold (check 7)\n"
         "reason      success: 93.1% of 412 events, wants 95.0%\n"
         "waits for   stage 2 to bake until 2026-11-23 18:00:00\n"
@@ -160,7 +163,7 @@ def test_what_people_write_cannot_break_the_page() -> None:
     assert page.count("```") == 2
     table = page.split("```")[1].strip("\n").splitlines()
     assert max(map(len, table)) <= 12 + WIDTH
-    assert all(line.startswith(("note ", " ")) for line in table[7:])
+    assert all(line.startswith(("note ", " ")) for line in table[8:])
 
 
 def test_before_it_is_open_the_page_says_what_it_waits_for() -> None:

@@ -74,8 +74,8 @@ def test_the_page_shows_every_arm_in_a_code_block() -> None:
     page = details(SHOWN, [Verb.PAUSE, Verb.DEPLOY])
 
     assert page.startswith("**greeting.system**, goal success: **running**\n\n```\n")
-    assert "1.0.0       control, 67%, n 2000: 90.0 % [87.3 %" in page
-    assert "1.1.0       33%, n 2000: 96.0 %" in page
+    assert "1.0.0       control, 67%\n            n 2000: 90.0 % [87.3 % … 92.3 %]\n" in page
+    assert "            +6.0 pp [-0.4 pp … +12.2 pp], not harmed\n" in page
     assert 'which ends it:\n            {"version": "1.1.0"}\n' in page
     assert "resume" not in page
     assert "|" not in page

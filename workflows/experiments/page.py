@@ -53,7 +53,7 @@ def details(progress: ExperimentProgress, offers: Sequence[Verb] = ()) -> str:
 
 
 def _rows(progress: ExperimentProgress) -> list[Row]:
-    rows = [(arm.version, _told(arm, progress.goal)) for arm in progress.arms]
+    rows = [row for arm in progress.arms for row in listed(arm.version, _told(arm, progress.goal))]
     rows += [("has run", progress.elapsed), ("waits for", progress.waiting_for)]
     if progress.conclusion:
         rows.append(("concluded", progress.conclusion.why or progress.conclusion.finding))
@@ -68,9 +68,9 @@ def _offered(progress: ExperimentProgress, offers: Sequence[Verb]) -> list[Row]:
     arms = (arm.version for arm in progress.arms if not (arm.is_control or arm.stopped))
     version = f'{{"version": "{next(arms, "1.1.0")}"}}'
     said = {
-        Verb.PAUSE: ("stop its clock; a harmful arm is still stopped",),
+        Verb.PAUSE: ("stop its clock; harm still stops an arm",),
         Verb.RESUME: ("run on",),
-        Verb.CONCLUDE: ("end it now: ask the tests, then do as planned",),
+        Verb.CONCLUDE: ("end it now: ask the tests, then the plan",),
         Verb.DEPLOY: ("a version into production, which ends it:", version),
         Verb.STOP: ("everybody back to control, without any test",),
     }
@@ -90,7 +90,7 @@ def memo(progress: ExperimentProgress) -> dict[str, object]:
         "prompt": progress.prompt,
         "phase": progress.phase.value,
         "experiment_id": progress.experiment_id,
-        "arms": {arm.version: _told(arm, progress.goal) for arm in progress.arms},
+        "arms": {arm.version: ", ".join(_told(arm, progress.goal)) for arm in progress.arms},
         "waiting_for": progress.waiting_for,
     }
 
@@ -100,13 +100,15 @@ def columns(progress: ExperimentProgress) -> Sequence[SearchAttributeUpdate[Any]
     return [PROMPT.value_set(progress.prompt), VERDICT.value_set(progress.phase.value)]
 
 
-def _told(arm: ArmReport, goal: str) -> str:
-    said = f"{arm.share:.0%}, n {arm.n}: {figure(goal, arm.rate)} [{span(goal, arm.interval)}]"
+def _told(arm: ArmReport, goal: str) -> list[str]:
+    """Return who gets the arm, what it came to, and how that compares with control."""
+    seen = f"n {arm.n}: {figure(goal, arm.rate)} [{span(goal, arm.interval)}]"
     if arm.is_control:
-        return f"control, {said}"
+        return [f"control, {arm.share:.0%}", seen]
     against = f"{figure(goal, arm.difference, signed=True)}"
     against += f" [{span(goal, arm.difference_interval, signed=True)}]"
-    return f"{said}, {against}, {'stopped' if arm.stopped else words(arm.standing)}"
+    standing = "stopped" if arm.stopped else words(arm.standing)
+    return [f"{arm.share:.0%}", seen, f"{against}, {standing}"]
 
 
 def _stopped(progress: ExperimentProgress) -> list[str]:
