@@ -12,8 +12,10 @@ from gateway.dashboard import visit
 from gateway.dashboard.demo import Demo, DemoPages
 from gateway.dashboard.experiments import ExperimentPages
 from gateway.dashboard.login import LoginPages
+from gateway.dashboard.monitors import MonitorPages
 from gateway.dashboard.pages import Pages
 from gateway.dashboard.prompts import PromptPages
+from gateway.dashboard.rings import RingsPages
 from gateway.dashboard.rollouts.live import Watches
 from gateway.dashboard.rollouts.pages import RolloutPages
 from gateway.guard import Guard
@@ -44,6 +46,8 @@ class Dashboard:
             rollouts,
             ExperimentPages(pages, operators, database),
             PromptPages(pages, database),
+            RingsPages(pages, operators, database),
+            MonitorPages(pages, operators),
             *shown,
         )
 

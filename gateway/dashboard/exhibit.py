@@ -146,9 +146,10 @@ class Exhibit:
         if not self.live or self.told is None or self.told.closed_at is not None:
             return ()
         control, left = self.trial.plan.baseline, self._deployable
-        deploy = Order(
-            verb=Verb.DEPLOY, does="Gives a version to everybody and ends.", versions=left
-        )
+        by_stages = "Has a version rolled out as the plan says, and ends."
+        at_once = "Gives a version to everybody at once, and ends."
+        does = by_stages if self.trial.plan.rollout else at_once
+        deploy = Order(verb=Verb.DEPLOY, does=does, versions=left)
         stop = Order(
             verb=Verb.STOP,
             does=f"Gives everybody {control} now and for good, without asking the tests.",

@@ -151,13 +151,12 @@ async def test_it_is_steered_by_who_is_logged_in_for_a_reason(operated: Entrance
     await begun(operated)
     visitor = Visitor(operated)
 
-    running = await visitor.open(PLACE)
+    running = await visitor.wait_for(PLACE, "Waits for 1000 observations in every arm")
     paused = await visitor.send(f"{PLACE}/pause", reason="a holiday")
     resumed = await visitor.send(f"{PLACE}/resume", reason="back")
     concluded = await visitor.send(f"{PLACE}/conclude", reason="sold out")
 
     assert _buttons(running) == ["Pause", "Conclude", "Deploy", "Stop"]
-    assert "Waits for 1000 observations in every arm" in running.said
     assert "paused: its clock stands" in paused.said
     assert _buttons(paused) == ["Resume", "Conclude", "Deploy", "Stop"]
     assert "resumed: it has run for" in resumed.said

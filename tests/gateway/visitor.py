@@ -1,5 +1,6 @@
 """Somebody who is logged in and looks at pages."""
 
+import asyncio
 from html import unescape
 from html.parser import HTMLParser
 from http.cookies import SimpleCookie
@@ -32,6 +33,13 @@ class Visitor:
         answer = await self._client.get(f"/ui{path}", headers=self._headers())
         self._keep(answer)
         return Page(answer)
+
+    async def wait_for(self, path: str, said: str) -> Page:
+        """Look at a page again and again until it says that."""
+        async with asyncio.timeout(30):
+            while said not in (page := await self.open(path)).said:
+                await asyncio.sleep(0.02)
+        return page
 
     async def send(self, path: str, **fields: Any) -> Page:
         """Send a form; a `yes, I mean it` is part of it."""
