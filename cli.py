@@ -38,6 +38,7 @@ rampart: durable rollouts on Temporal, watched and rolled back by themselves
 
 See it work:
   rampart demo            one version is promoted, one is rolled back; under a minute
+  rampart demo --play     break one yourself, by a button, and watch it being rolled back
 
 Use it here:
   rampart dev             Temporal, its web UI, a database, a worker and a gateway
@@ -59,7 +60,7 @@ In another terminal:
   rampart journal greeting.system
   rampart version list\
 """
-STARTING = "starting Temporal and a worker …"
+STARTING = "starting Temporal, a worker and a gateway …"
 PREPARING = "starting Temporal, a worker, a dashboard and 500 users a second …"
 PLAYING = """\
 
@@ -101,11 +102,11 @@ def demo(
     if play:
         _play(seed)
         return
-    from dev import Stack, until_told
+    from dev import GATEWAY_PORT, Stack, until_told
     from embedded.demo import DIRECTORY, Demo
 
     played = Demo(out, seed=seed)
-    stack = Stack(DIRECTORY, any_port=True, fresh=True, tell=played.tell)
+    stack = Stack(DIRECTORY, gateway_port=GATEWAY_PORT, any_port=True, fresh=True, tell=played.tell)
 
     async def perform() -> None:
         say(STARTING)
@@ -229,6 +230,7 @@ def _introduce(stack: "Stack", following: str) -> None:
     say(f"worker     pid {stack.worker_pid}, started again when it dies")
     if stack.gateway_port is not None:
         say(f"gateway    {stack.gateway}, open to everybody on this machine")
+        say(f"dashboard  {stack.gateway}/ui")
     say(f"logs       {stack.directory}/*.log")
     say("")
     head, *commands = following.splitlines()
