@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE# else each of some hundred processes compiles a
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: FORCE help setup demo dev test check lint types audit chaos clients browser alerts bench record compose
+.PHONY: FORCE help setup demo play dev test check lint types audit chaos clients browser alerts bench record compose
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' Makefile
@@ -30,6 +30,9 @@ setup: $(STAMP) ## make .venv from uv.lock; quick when there is nothing to do
 
 demo: $(STAMP) ## a rollout that goes wrong and is rolled back, before your eyes
 	@$(VENV)/bin/rampart demo $(ARGS)
+
+play: $(STAMP) ## a rollout to break yourself, by a button on a page, until Ctrl-C
+	@$(VENV)/bin/rampart demo --play $(ARGS)
 
 dev: $(STAMP) ## Temporal with its web UI, a database, a worker and a gateway, until Ctrl-C
 	@$(VENV)/bin/rampart dev $(ARGS)

@@ -90,7 +90,8 @@ class RolloutReports:
     async def _checks(self, rollout: Rollout) -> tuple[Sequence[Judged], str]:
         """Return the checks; where there are none, why."""
         try:
-            checks = await self._rollouts.checks(rollout.id, most=MOST_CHECKS)
+            numbers = await self._rollouts.even_checks(rollout.id, most=MOST_CHECKS)
+            checks = await self._rollouts.checks(rollout.id, numbers=numbers)
         except NotFound as error:  # retention deleted what they rested on
             return (), str(error)
         return checks, "" if checks else "nothing was checked, or the checks kept no evidence"
