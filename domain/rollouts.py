@@ -217,6 +217,14 @@ class RolloutManager(Rollbacks, Amendments):
                 )
             return await journal.judged(session, rollout_id, numbers=numbers)
 
+    async def latest_check(self, rollout_id: str) -> Judged | None:
+        """Return the latest check with all that it rested on.
+
+        None before the first, of an unknown rollout, and once retention deleted what it rested on.
+        """
+        async with self._database.reading() as session:
+            return await journal.newest(session, rollout_id)
+
 
 async def _row(session: AsyncSession, rollout_id: str) -> RolloutRow:
     return (await members.found(session, rollout_id)).asked
