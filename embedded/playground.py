@@ -80,15 +80,17 @@ class Playground:
             await database.dispose()
 
     async def _go_on(self, stack: Stack, database: Database) -> None:
-        begun = 0
+        begun, watched = 0, asyncio.Event()
+        watched.set()
         async with asyncio.TaskGroup() as watching:
             while True:
                 state = self._switch.read()
                 self._success[state.candidate] = state.success
-                if state.wanted > begun:
+                if state.wanted > begun and watched.is_set():
                     begun = state.wanted
+                    watched.clear()
                     await self._roll_out(f"1.{begun}.0", state, stack, database)
-                    watching.create_task(self._watch(stack, database))
+                    watching.create_task(self._watch(stack, database, told=watched))
                 await asyncio.sleep(POLL.total_seconds())
 
     async def _roll_out(
@@ -111,10 +113,12 @@ class Playground:
         queue = Settings.from_env().task_queue
         await Control(await stack.connect(), task_queue=queue).start(request)
 
-    async def _watch(self, stack: Stack, database: Database) -> None:
+    async def _watch(self, stack: Stack, database: Database, *, told: asyncio.Event) -> None:
+        """Tell of a rollout to its end."""
         queue = Settings.from_env().task_queue
         viewer = Viewer(await stack.connect(), database, queue=queue, ui=stack.ui)
         self.tell(f"{FLAG} {screen.ending(await follow(viewer, *PROMPT, show=self._show))}")
+        told.set()
 
     async def _make(self, database: Database, number: str) -> None:
         first = number == BASELINE

@@ -12,6 +12,7 @@ from domain.roster import Entry, Roster
 from gateway.operators import Operators
 
 MOST = 1000  # rollouts on one page
+FIRST = 100  # of the ended ones, that are unfolded: a browser lays out no more
 PATIENCE_S = 1.0  # with Temporal: the list does without
 LIVE = "live"  # what is searched for by one word
 STATES: dict[str, tuple[RolloutStatus, ...]] = {

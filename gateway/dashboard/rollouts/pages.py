@@ -21,7 +21,7 @@ from gateway.dashboard import notes, visit
 from gateway.dashboard.demo import Demo, Played
 from gateway.dashboard.pages import Pages
 from gateway.dashboard.rollouts.drawings import Drawings
-from gateway.dashboard.rollouts.listing import STATES, Listing
+from gateway.dashboard.rollouts.listing import FIRST, STATES, Listing
 from gateway.dashboard.rollouts.live import Watches, Which
 from gateway.dashboard.rollouts.orders import Given, preview, send
 from gateway.dashboard.rollouts.parts import Frame, Typed, own, render
@@ -79,6 +79,7 @@ class RolloutPages:
             text=text,
             state=state,
             states=tuple(STATES),
+            first=FIRST,
         )
 
     async def look(self, request: Request, flag: Flag, rollout_id: Id = "") -> Response:
