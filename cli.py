@@ -22,6 +22,7 @@ from terminal.hindsight import hindsight
 from terminal.monitoring import monitors
 from terminal.notifying import notifying
 from terminal.reconciling import reconcile
+from terminal.reporting import report
 from terminal.segments import rings, segments
 from terminal.serving import gateway
 from terminal.simulating import simulate
@@ -181,6 +182,7 @@ app.add_typer(rollouts)
 app.add_typer(amendments)
 app.add_typer(hindsight)
 app.command(rich_help_panel=OPERATE)(reconcile)
+app.command(rich_help_panel=LOOK)(report)
 app.command(rich_help_panel=LOOK)(simulate)
 app.command(rich_help_panel=LOOK)(audit)
 app.add_typer(versions, name="version", rich_help_panel=OPERATE)

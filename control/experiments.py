@@ -16,7 +16,6 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -31,6 +30,7 @@ from control.connection import (
     stuck,
     unreachable,
 )
+from control.starting import Start
 from domain.trials.findings import Conclusion
 from domain.trials.plan import ExperimentRequest
 from workflows.commands import update_id
@@ -38,7 +38,6 @@ from workflows.experiments.commands import Choice, Verb
 from workflows.experiments.phase import Phase
 from workflows.experiments.progress import ExperimentProgress
 from workflows.experiments.workflow import ExperimentWorkflow
-from workflows.markdown import literal
 from workflows.messages import Answer
 
 __all__ = [
@@ -93,28 +92,27 @@ class ExperimentControl:
         self._client = client
         self._task_queue = task_queue
 
-    async def start(self, request: ExperimentRequest) -> ExperimentDescription:
-        """Start an experiment and wait until it is open, or until patience ends.
+    async def start(self, request: ExperimentRequest, *, key: str = "") -> ExperimentDescription:
+        """Start an experiment, once for each key; wait until it is open, or patience ends.
 
         Raises:
-            Refused: One is live on the prompt already, or the opening was refused.
+            InvalidValue: The key is too long.
+            Refused: One is live on the prompt already, the opening was refused, or the key has
+                started something else.
             Unreachable: Temporal does not answer.
         """
+        start = Start(
+            run=ExperimentWorkflow.run,
+            identity=experiment_workflow_id(request.name, request.prompt_type),
+            request=request,
+            summary=f"{request.prompt}: {' / '.join(request.plan.arms)}",
+            reason=request.reason,
+            key=key,
+        )
         try:
-            handle: Handle = await self._client.start_workflow(
-                ExperimentWorkflow.run,
-                request.model_dump(mode="json"),
-                id=experiment_workflow_id(request.name, request.prompt_type),
-                task_queue=self._task_queue,
-                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                static_summary=literal(f"{request.prompt}: {' / '.join(request.plan.arms)}"),
-                static_details=literal(request.reason) or None,
-            )
+            handle: Handle = await start.begin(self._client, task_queue=self._task_queue)
         except WorkflowAlreadyStartedError as error:
             raise Refused(f"an experiment on {request.prompt} is live already") from error
-        except RPCError as error:
-            raise unreachable(error) from error
         return await self._until_open(handle)
 
     async def order(

@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from hashlib import sha256
 
-from pydantic import JsonValue
+from pydantic import BaseModel, JsonValue
 from temporalio.client import Client, WorkflowExecution
 from temporalio.service import RPCError, RPCStatusCode
 
 from control.connection import Refused, unreachable
 from domain.amendment import Amendment
 from domain.errors import InvalidValue
-from domain.plan import RolloutRequest
 from workflows.commands import KEY_LENGTH, Change, Verb, read, update_id
 
 LATEST = 20  # runs of a prompt that are looked through for a key
@@ -31,8 +30,8 @@ def identity(verb: Verb, given: dict[str, JsonValue]) -> str | None:
     return update_id(verb, command)
 
 
-def start_memo(request: RolloutRequest, key: str) -> dict[str, str]:
-    """Return by what a rollout is known again that was started with the key.
+def start_memo(request: BaseModel, key: str) -> dict[str, str]:
+    """Return by what is known again what was started with the key.
 
     Raises:
         InvalidValue: The key is too long.
@@ -71,5 +70,5 @@ async def _known(run: WorkflowExecution, memo: Mapping[str, str]) -> bool:
     if found.get("key") != memo["key"]:
         return False
     if found.get("asked") != memo["asked"]:
-        raise Refused(f"key {memo['key']!r} started another rollout already: {run.id}")
+        raise Refused(f"key {memo['key']!r} started something else already: {run.id}")
     return True

@@ -14,7 +14,6 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -31,10 +30,10 @@ from control.connection import (
     stuck,
     unreachable,
 )
+from control.starting import Start
 from domain.monitors.alerts import Alert
 from domain.monitors.plan import MonitorPlan
 from workflows.commands import Command
-from workflows.markdown import literal
 from workflows.messages import Answer
 from workflows.monitors.state import MonitorOutcome, MonitorProgress, Phase
 from workflows.monitors.workflow import MonitorWorkflow
@@ -83,29 +82,28 @@ class MonitorControl:
         self._client = client
         self._task_queue = task_queue
 
-    async def start(self, name: str, plan: MonitorPlan) -> MonitorDescription:
-        """Start a monitor and wait until it is open; without a live worker, until patience ends.
+    async def start(self, name: str, plan: MonitorPlan, *, key: str = "") -> MonitorDescription:
+        """Start a monitor, once for each key; wait until it is open, or patience ends.
 
         Raises:
-            Refused: One of that name is live already, or the opening was refused.
+            InvalidValue: The key is too long.
+            Refused: One of that name is live already, the opening was refused, or the key has
+                started something else.
             Unreachable: Temporal does not answer.
         """
+        start = Start(
+            run=MonitorWorkflow.run,
+            identity=workflow_id(name),
+            request=plan,
+            summary=f"{name}: {', '.join(map(str, plan.judged))}",
+            reason=plan.reason,
+            key=key,
+        )
         try:
-            handle = await self._client.start_workflow(
-                MonitorWorkflow.run,
-                plan.model_dump(mode="json"),
-                id=workflow_id(name),
-                task_queue=self._task_queue,
-                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                static_summary=literal(f"{name}: {', '.join(map(str, plan.judged))}"),
-                static_details=literal(plan.reason) or None,
-            )
+            handle = await start.begin(self._client, task_queue=self._task_queue)
         except WorkflowAlreadyStartedError as error:
             live = f"a monitor named {name!r} is live already"
             raise Refused(f"{live}: stop it first, or choose another name") from error
-        except RPCError as error:
-            raise unreachable(error) from error
         return await self._until_open(name, handle)
 
     async def stop(self, name: str, *, reason: str = "", by: str = "") -> str:

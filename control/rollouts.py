@@ -16,7 +16,6 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -34,12 +33,12 @@ from control.connection import (
     unreachable,
 )
 from control.description import Description, described, where
+from control.starting import Start
 from domain.plan import RolloutRequest
 from domain.record import Rollout
 from domain.windows.start import refuse_far, refuse_past
 from workflows.answers import Changed
 from workflows.commands import Command, Verb
-from workflows.markdown import literal
 from workflows.progress import Outcome
 from workflows.publication import PROMPT
 from workflows.rollout import RolloutWorkflow
@@ -88,36 +87,26 @@ class Control:
                 started something else.
             Unreachable: Temporal does not answer.
         """
-        prompt, memo = f"{request.name}.{request.prompt_type}", keys.start_memo(request, key)
-        identity = workflow_id(request.name, request.prompt_type)
-        if run := await keys.started(self._client, identity, memo):
-            return await self._until_open(self._run(identity, run))
+        start = Start(
+            run=RolloutWorkflow.run,
+            identity=workflow_id(request.name, request.prompt_type),
+            request=request,
+            summary=_summary(request),
+            reason=request.reason,
+            key=key,
+        )
+        if begun := await start.known(self._client):
+            return await self._until_open(begun)
         now = datetime.now(UTC)
         refuse_past(request.start_at, now)
         refuse_far(request.start_at, now)
         try:
-            handle = await self._client.start_workflow(
-                RolloutWorkflow.run,
-                request.model_dump(mode="json"),
-                id=identity,
-                memo=memo,
-                task_queue=self._task_queue,
-                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                static_summary=literal(_summary(request)),
-                static_details=literal(request.reason) or None,
-            )
+            begun = await start.begin(self._client, task_queue=self._task_queue)
         except WorkflowAlreadyStartedError as error:
-            if run := await keys.started(self._client, identity, memo):
-                return await self._until_open(self._run(identity, run))
             live = await self.describe(request.name, request.prompt_type)
+            prompt = f"{request.name}.{request.prompt_type}"
             raise Refused(f"a rollout of {prompt} is live already: {where(live)}") from error
-        except RPCError as error:
-            raise unreachable(error) from error
-        return await self._until_open(handle)
-
-    def _run(self, identity: str, run: str) -> Handle:
-        return self._client.get_workflow_handle_for(RolloutWorkflow.run, identity, run_id=run)
+        return await self._until_open(begun)
 
     async def order(
         self,

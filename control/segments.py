@@ -13,7 +13,6 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -29,9 +28,9 @@ from control.connection import (
     stuck,
     unreachable,
 )
+from control.starting import Start
 from domain.segments.plan import SegmentedRequest
 from workflows.commands import Command, Verb, update_id
-from workflows.markdown import literal
 from workflows.messages import Answer
 from workflows.rings.page import RingsOutcome, RingsProgress
 from workflows.rings.report import RingsPhase
@@ -77,30 +76,29 @@ class RingsControl:
         self._client = client
         self._task_queue = task_queue
 
-    async def start(self, request: SegmentedRequest) -> RingsDescription:
-        """Start a segmented rollout and wait until it is open, or patience ends without a worker.
+    async def start(self, request: SegmentedRequest, *, key: str = "") -> RingsDescription:
+        """Start a segmented rollout, once for each key; wait until it is open, or patience ends.
 
         Raises:
-            Refused: One is live on the prompt already, or the opening was refused.
+            InvalidValue: The key is too long.
+            Refused: One is live on the prompt already, the opening was refused, or the key has
+                started something else.
             Unreachable: Temporal does not answer.
         """
         prompt = f"{request.name}.{request.prompt_type}"
+        start = Start(
+            run=SegmentedRolloutWorkflow.run,
+            identity=workflow_id(request.name, request.prompt_type),
+            request=request,
+            summary=f"{prompt} → {request.candidate}, segment by segment",
+            reason=request.reason,
+            key=key,
+        )
         try:
-            handle = await self._client.start_workflow(
-                SegmentedRolloutWorkflow.run,
-                request.model_dump(mode="json"),
-                id=workflow_id(request.name, request.prompt_type),
-                task_queue=self._task_queue,
-                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                static_summary=literal(f"{prompt} → {request.candidate}, segment by segment"),
-                static_details=literal(request.reason) or None,
-            )
+            handle = await start.begin(self._client, task_queue=self._task_queue)
         except WorkflowAlreadyStartedError as error:
             live = f"a segmented rollout of {prompt} is live already"
             raise Refused(f"{live}: see `rampart rings status {prompt}`") from error
-        except RPCError as error:
-            raise unreachable(error) from error
         return await self._until_open(handle)
 
     async def order(

@@ -98,14 +98,23 @@ async def amendments(session: AsyncSession, rollout_id: str) -> Sequence[Amended
 
 
 async def judged(
-    session: AsyncSession, rollout_id: str, *, numbers: Collection[int] | None = None
+    session: AsyncSession,
+    rollout_id: str,
+    *,
+    most: int | None = None,
+    numbers: Collection[int] | None = None,
 ) -> Sequence[Judged]:
-    """Return every check, or those of the numbers, with all that it rested on, oldest first."""
+    """Return the checks with all that they rested on, oldest first.
+
+    Of many, only about `most`; or those of the numbers.
+    """
     query = select(EvidenceRow, DecisionRow).join(DecisionRow)
-    of_rollout = query.where(EvidenceRow.rollout_id == rollout_id)
+    query = query.where(EvidenceRow.rollout_id == rollout_id)
+    if most is not None:
+        numbers = await chosen(session, rollout_id, most=most)
     if numbers is not None:
-        of_rollout = of_rollout.where(col(EvidenceRow.number).in_(numbers))
-    rows = (await session.exec(of_rollout.order_by(col(EvidenceRow.number)))).all()
+        query = query.where(col(EvidenceRow.number).in_(numbers))
+    rows = (await session.exec(query.order_by(col(EvidenceRow.number)))).all()
     return [
         Judged(
             number=kept.number,
@@ -125,6 +134,18 @@ async def last_number(session: AsyncSession, rollout_id: str) -> int:
     """Return the number of the latest check that kept what it rested on; 0 before the first."""
     query = select(func.max(EvidenceRow.number)).where(EvidenceRow.rollout_id == rollout_id)
     return (await session.exec(query)).one() or 0
+
+
+async def chosen(session: AsyncSession, rollout_id: str, *, most: int) -> Sequence[int]:
+    """Return evenly many of the checks' numbers, and of each epoch the first and the last."""
+    query = select(EvidenceRow.number, DecisionRow.epoch).join(DecisionRow)
+    of_rollout = query.where(EvidenceRow.rollout_id == rollout_id)
+    found = (await session.exec(of_rollout.order_by(col(EvidenceRow.number)))).all()
+    stride = max(1, -(-len(found) // most))
+    ends = {epoch: number for number, epoch in found}
+    begins = {epoch: number for number, epoch in reversed(found)}
+    even = {number for place, (number, _) in enumerate(found) if place % stride == 0}
+    return sorted(even | {*ends.values(), *begins.values()})
 
 
 def verdict_of(line: DecisionRow) -> Verdict:

@@ -13,7 +13,7 @@ from domain.experiments import ABTestManager
 from domain.guardrail import BETTER
 from domain.leases import lease_until
 from domain.lineage import SERVABLE, versions_of
-from domain.plan import RolloutRequest
+from domain.plan import RolloutPlan, RolloutRequest
 from domain.prompts import PromptVariant
 from domain.record import Before, RolloutStatus
 from domain.restoration import remember
@@ -21,6 +21,7 @@ from domain.routing import claim_epoch, live_rollout
 from domain.snapshot import SPLITTING
 from domain.tables import ExperimentRow, RolloutRow, VersionRow
 from domain.tags import holder
+from domain.windows.opening import closed_at
 
 
 async def claim(
@@ -96,10 +97,16 @@ def _row(
         status=RolloutStatus.LIVE.value,
         epoch=0,
         opened_at=(now := datetime.now(UTC)),
-        lease_until=lease_until(request.plan, now=now),
+        lease_until=lease_until(request.plan, now=_begins(request.plan, now)),
         by=request.by,
         reason=request.reason,
     )
+
+
+def _begins(plan: RolloutPlan, now: datetime) -> datetime:
+    """Return when it may ramp at the earliest: until then nobody has to look after it."""
+    closed = closed_at(plan.windows, now)
+    return closed.until if closed and closed.until else now
 
 
 async def _refuse_a_second(session: AsyncSession, request: RolloutRequest) -> None:

@@ -36,6 +36,7 @@ def start(
     end: Annotated[str, typer.Option(help="ask, deploy, rollout or keep.")] = "",
     reason: Reason = "",
     by: By = "",
+    key: Key = "",
 ) -> None:
     """Split the users of PROMPT among versions, and watch until it is known which is best."""
     from domain.trials.plan import ExperimentRequest
@@ -50,7 +51,7 @@ def start(
             "reason": reason,
         }
     )
-    opened = _ask(lambda control: control.start(request))
+    opened = _ask(lambda control: control.start(request, key=key))
     shown = opened.progress
     split = ", ".join(f"{v} {s:.0%}" for v, s in request.plan.shares.items())
     say(f"started {prompt}: {split}; at its end: {request.plan.end}")

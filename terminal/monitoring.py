@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from terminal.catalog import AsJson, By, Reason, operator
+from terminal.catalog import AsJson, By, Key, Reason, operator
 from terminal.console import Usage, carry_out, out, prompt_of, say, say_json
 
 if TYPE_CHECKING:  # heavy, so commands import it when they run: `rampart --help` is quick
@@ -53,6 +53,7 @@ def start(  # noqa: PLR0913  # each is an option of the command
     name: Annotated[str | None, typer.Option(help="By default what is watched.")] = None,
     reason: Reason = "",
     by: By = "",
+    key: Key = "",
 ) -> None:
     """Watch the versions of PROMPT that are in use, an experiment's, or some by their ids.
 
@@ -72,7 +73,7 @@ def start(  # noqa: PLR0913  # each is an option of the command
     }
     plan = _plan(asked, prompt, version or [])
     chosen = name or prompt or experiment or plan.versions[0]
-    _say_started(carry_out(_start(chosen, plan)), plan)
+    _say_started(carry_out(_start(chosen, plan, key=key)), plan)
 
 
 @monitors.command()
@@ -137,8 +138,8 @@ def _plan(asked: "Json", prompt: str | None, versions: list[str]) -> "MonitorPla
     return MonitorPlan.parse(asked | {"versions": carry_out(_versions_of(prompt, versions))})
 
 
-async def _start(name: str, plan: "MonitorPlan") -> "MonitorDescription":
-    return await (await _control()).start(name, plan)
+async def _start(name: str, plan: "MonitorPlan", *, key: str) -> "MonitorDescription":
+    return await (await _control()).start(name, plan, key=key)
 
 
 async def _versions_of(prompt: str, numbers: list[str]) -> list[str]:

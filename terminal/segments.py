@@ -124,6 +124,7 @@ def start(  # noqa: PLR0913  # each is an option of the command
     everyone: Annotated[bool, typer.Option(help="Everybody else is the last ring.")] = True,
     reason: Reason = "",
     by: By = "",
+    key: Key = "",
 ) -> None:
     """Roll CANDIDATE out to one segment after the other; the first failure ends it."""
     from domain.segments.plan import SegmentedRequest
@@ -142,7 +143,7 @@ def start(  # noqa: PLR0913  # each is an option of the command
     asked: dict[str, JsonValue] = {"name": name, "prompt_type": prompt_type, "candidate": candidate}
     more: dict[str, JsonValue] = {"plan": whole, "by": operator(by), "reason": reason}
     request = SegmentedRequest.parse(asked | more)
-    found = _with_rings(lambda control: control.start(request))
+    found = _with_rings(lambda control: control.start(request, key=key))
     say(f"started {prompt} → {candidate}, ring by ring")
     if found.progress is None:
         say("  but     no worker answers: it begins as soon as there is one (`rampart worker`)")

@@ -58,7 +58,9 @@ class ExperimentRoutes:
         """Return at most 100, live and ended."""
         return await (await self._operators.experiments()).list()
 
-    async def start(self, given: NewExperiment, holder: Holder) -> ExperimentDescription:
+    async def start(
+        self, given: NewExperiment, holder: Holder, key: Key = ""
+    ) -> ExperimentDescription:
         """Start it and wait until it is open; without a live worker, ten seconds."""
         name, prompt_type = prompt_of(given.flag)
         request = ExperimentRequest.parse(
@@ -70,7 +72,7 @@ class ExperimentRoutes:
                 "reason": given.reason,
             }
         )
-        return await (await self._operators.experiments()).start(request)
+        return await (await self._operators.experiments()).start(request, key=key)
 
     async def describe(self, flag: Flag) -> ExperimentDescription:
         """Say where it stands, or what was concluded."""

@@ -12,7 +12,7 @@ from domain.errors import InvalidPlan
 from domain.monitors.alerts import Alert
 from domain.monitors.plan import MonitorPlan
 from gateway.operating.rollouts import Order
-from gateway.operators import Holder, Label, Operators, Plan, Said
+from gateway.operators import Holder, Key, Label, Operators, Plan, Said
 
 PLACE = "/v1/monitors"
 PLAN_EXAMPLE = {"versions": ["…"], "interval": "30m", "duration": "24h", "alert_threshold": 0.5}
@@ -43,13 +43,13 @@ class MonitorRoutes:
         found.post("/{name}/stop", summary="End a live monitor")(self.stop)
         return found
 
-    async def start(self, given: NewMonitor, holder: Holder) -> MonitorDescription:
+    async def start(self, given: NewMonitor, holder: Holder, key: Key = "") -> MonitorDescription:
         """Start it and wait until it is open; without a live worker, ten seconds."""
         if strange := sorted(OURS & given.plan.keys()):
             raise InvalidPlan(f"monitor: unknown field {strange[0]!r} of plan")
         said = {"by": holder.name, "reason": given.reason}
         plan = MonitorPlan.parse(given.plan | said)
-        return await (await self._operators.monitors()).start(given.name, plan)
+        return await (await self._operators.monitors()).start(given.name, plan, key=key)
 
     async def describe(self, name: Name) -> MonitorDescription:
         """Say what it watches, and how it ended."""

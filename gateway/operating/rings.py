@@ -49,7 +49,7 @@ class RingsRoutes:
         found.post("/{flag:path}/{verb}", summary="Steer the live one")(self.order)
         return found
 
-    async def start(self, given: NewRings, holder: Holder) -> RingsDescription:
+    async def start(self, given: NewRings, holder: Holder, key: Key = "") -> RingsDescription:
         """Start it and wait until it is open; without a live worker, ten seconds."""
         name, prompt_type = prompt_of(given.flag)
         request = SegmentedRequest.parse(
@@ -62,7 +62,7 @@ class RingsRoutes:
                 "reason": given.reason,
             }
         )
-        return await (await self._operators.rings()).start(request)
+        return await (await self._operators.rings()).start(request, key=key)
 
     async def describe(self, flag: Flag) -> RingsDescription:
         """Say where it stands."""

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 
+from domain.segments.lanes import SegmentManager
 from domain.tokens import Role
 from tests.gateway.entrance import Entrance
 
@@ -166,6 +167,52 @@ async def test_an_experiment_and_a_monitor_are_started_and_ended(operated: Entra
 
     assert (started[0], described[0], stopped[0]) == (201, 200, 200), started
     assert (monitor[0], alerts, ended[0]) == (201, (200, []), 200), monitor
+
+
+STARTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # what is asked, and another thing
+    "experiments": (
+        {"flag": "greeting.system", "plan": {"variants": ["1.0.0", "1.1.0"]}},
+        {"flag": "greeting.system", "plan": {"variants": ["1.1.0", "1.0.0"]}},
+    ),
+    "rings": (
+        {"flag": "greeting.system", "candidate": "1.1.0", "plan": {"plan": PLAN}},
+        {"flag": "greeting.system", "candidate": "1.1.0", "plan": {"plan": "demo"}},
+    ),
+    "monitors": (
+        {"name": "keyed", "plan": {"versions": ["v-1"], "duration": "300d"}},
+        {"name": "keyed", "plan": {"versions": ["v-2"], "duration": "300d"}},
+    ),
+}
+
+
+@pytest.mark.parametrize("place", STARTS)
+async def test_what_is_started_again_with_its_key_is_started_once(
+    operated: Entrance, place: str
+) -> None:
+    asked, other = STARTS[place]
+    key = str(uuid4())
+    await SegmentManager(operated.house.database).define(
+        "greeting", "system", "internal", 'mail.endsWith("@example.com")'
+    )
+
+    first = await operate(operated, place, asked, key=key)
+    again = await operate(operated, place, asked | {"reason": "a retry"}, key=key)
+    without = await operate(operated, place, asked)
+    refused = await operate(operated, place, other, key=key)
+    mine = f"{place}/{asked.get('name', 'greeting.system')}"
+    await operate(operated, f"{mine}/{'rollback' if place == 'rings' else 'stop'}")
+
+    async def over() -> bool:
+        return bool((await look(operated, mine))[1]["closed_at"])
+
+    await operated.until(over, True)
+
+    assert (first[0], again[0]) == (201, 201), (first, again)
+    assert first[1]["run_id"] == again[1]["run_id"]
+    assert without[0] == 409, (first, without)
+    assert "is live already" in without[1]["detail"]
+    assert refused[0] == 409
+    assert "started something else already" in refused[1]["detail"]
 
 
 IMPOSSIBLE: list[tuple[str, Any]] = [

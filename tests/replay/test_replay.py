@@ -16,6 +16,7 @@ from control.payloads import Codec, data_converter
 from tests.replay.record import HISTORIES, STORIES
 from tests.replay.tales import TALES
 from worker import RUNNER, WORKFLOWS
+from workflows.notifications.workflow import NotificationWorkflow
 
 RECORDED = sorted(HISTORIES.rglob("*.json"))
 RELEASES = sorted({path.parent for path in RECORDED})
@@ -23,7 +24,7 @@ RELEASES = sorted({path.parent for path in RECORDED})
 
 def replayer(codec: Codec | None = None) -> Replayer:
     return Replayer(
-        workflows=WORKFLOWS,
+        workflows=(*WORKFLOWS, NotificationWorkflow),
         data_converter=data_converter(codec),
         workflow_runner=RUNNER,
     )

@@ -13,6 +13,7 @@ from control.payloads import data_converter
 from telemetry.tracing import Tracing
 from tests.replay.test_replay import RECORDED
 from worker import RUNNER, WORKFLOWS
+from workflows.notifications.workflow import NotificationWorkflow
 
 NEWEST = max(path.parent for path in RECORDED)
 
@@ -22,7 +23,7 @@ async def test_a_recorded_history_replays_with_tracing_and_makes_no_span(path: P
     kept, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(kept))
     replayer = Replayer(
-        workflows=WORKFLOWS,
+        workflows=(*WORKFLOWS, NotificationWorkflow),
         data_converter=data_converter(),
         workflow_runner=RUNNER,
         interceptors=Tracing(provider).interceptors,

@@ -10,6 +10,7 @@ from domain.plan import RolloutPlan, RolloutRequest
 from domain.reconciliation import RECONCILER, Reconciler
 from domain.record import Kind, Rollout, RolloutStatus
 from domain.tables import RolloutRow
+from domain.windows.plan import Freeze, Windows
 from tests.house import BY_THRESHOLD, House
 
 WHY = "is terminated"
@@ -55,6 +56,20 @@ async def test_only_expired_leases_of_live_rollouts_are_looked_at(house: House) 
     assert (found.rollout_id, found.key, found.prompt) == (rollout.id, "run-1", "greeting.system")
     await house.rollouts.roll_back(rollout.id, reason="done")
     assert await late(house) == []
+
+
+async def test_nobody_has_to_look_after_what_is_frozen_before_its_first_ramp(house: House) -> None:
+    now = datetime.now(UTC)
+    freeze = {"from": now - timedelta(days=1), "until": now + timedelta(days=1), "reason": "feast"}
+    windows = Windows(freezes=(Freeze.model_validate(freeze),))
+    plan = BY_THRESHOLD.model_copy(update={"windows": windows})
+
+    rollout = await house.open(plan=plan)
+    await change(house, rollout, workflow_id="rollout/greeting.system")
+
+    assert await late(house) == []
+    tomorrow = now + timedelta(days=1, hours=1)
+    assert len(await Reconciler(house.database).late(now=tomorrow)) == 1
 
 
 async def test_a_rollout_of_before_there_were_leases_is_looked_at(house: House) -> None:
