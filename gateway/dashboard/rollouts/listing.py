@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from control.connection import ControlError, Unreachable
+from control.connection import ControlError
 from control.rollouts import Description
 from domain.record import RolloutStatus
 from domain.roster import Entry, Roster
@@ -97,7 +97,7 @@ class Listing:
                 return await control.list(live=True, limit=MOST), ""
         except TimeoutError:
             return (), "Temporal does not answer"
-        except (ControlError, Unreachable) as error:
+        except ControlError as error:
             return (), str(error)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from time import monotonic
 
 from control.connection import NoRollout, Unreachable
@@ -211,8 +211,3 @@ def left(picture: Picture) -> tuple[timedelta, timedelta] | None:
     final = shown.stage > len(rollout.plan.stages)
     bake = rollout.plan.final_bake if final else rollout.plan.stages[shown.stage - 1].bake
     return min(max(bake - (shown.due_at - picture.at), timedelta(0)), bake), bake
-
-
-def due(when: datetime | None, now: datetime) -> bool:
-    """Say whether an instant is still to come."""
-    return when is not None and when > now
