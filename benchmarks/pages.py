@@ -139,7 +139,7 @@ async def _measure(url: str, *, many: int, rounds: int) -> tuple[Figures, dict[s
 
 
 async def _until_ready(client: httpx.AsyncClient) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(180):
         while True:
             try:
                 if (await client.get("/readyz")).status_code == 200:
