@@ -4,6 +4,7 @@ Nothing here decides how a rollout ends; who presses which button does, and the 
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
@@ -20,7 +21,7 @@ from domain.prompts import VersionStatus
 from domain.routing import Router
 from domain.stage import Stage
 from domain.versions import VersionManager
-from embedded.switch import PROMPT, WELL, State, Switch
+from embedded.switch import FIRST, PROMPT, WELL, State, Switch
 from embedded.traffic import PER_SECOND, Traffic
 from settings import Settings
 from terminal import screen
@@ -47,8 +48,14 @@ PLAN = RolloutPlan(
 class Playground:
     """Has users come and rolls out one version after the other, until it is cancelled."""
 
-    def __init__(self, console: Console, switch: Switch, *, seed: int) -> None:
-        """Take where to tell of it; the switch is worked by the page."""
+    def __init__(
+        self, console: Console, switch: Switch, *, seed: int, ready: Callable[[], None]
+    ) -> None:
+        """Take where to tell of it; the switch is worked by the page.
+
+        `ready` is called once there is something to see.
+        """
+        self._ready = ready
         self._show = Lines(console)
         self._switch = switch
         self._seed = seed
@@ -112,6 +119,8 @@ class Playground:
         )
         queue = Settings.from_env().task_queue
         await Control(await stack.connect(), task_queue=queue).start(request)
+        if candidate == FIRST:
+            self._ready()
 
     async def _watch(self, stack: Stack, database: Database, *, told: asyncio.Event) -> None:
         """Tell of a rollout to its end."""
