@@ -119,7 +119,7 @@ async def test_an_outage_of_the_database_is_told_and_survived(sqlite: Database) 
     assert said[-1] == "greeting.system 1.1.0 is rolled back"
 
 
-@pytest.mark.parametrize("extra", [0, 700])
+@pytest.mark.parametrize("extra", [0, 310])
 async def test_pictures_are_drawn_of_a_few_hundred_checks_at_most(
     sqlite: Database, extra: int
 ) -> None:

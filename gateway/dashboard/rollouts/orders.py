@@ -1,14 +1,17 @@
 """What the forms of a rollout's page ask, and how it is taken to the rollout."""
 
+from datetime import timedelta
 from typing import Annotated
 
 from fastapi import Depends, Form
-from pydantic import JsonValue
+from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from control.rollouts import Verb
 from domain.amendment import diff, objection
+from domain.duration import Duration, spell
 from domain.errors import InvalidValue
 from domain.plan import PRESETS, RolloutPlan, preset
+from domain.value import complaint
 from gateway.dashboard.notes import Note
 from gateway.dashboard.rollouts.parts import Typed
 from gateway.dashboard.rollouts.sheet import Sheet
@@ -16,6 +19,7 @@ from gateway.operators import Reason
 from gateway.orders import Orders
 
 PLAN_LENGTH = 100_000  # characters
+DURATION: TypeAdapter[timedelta] = TypeAdapter(Duration)
 
 
 class Asked:
@@ -66,7 +70,7 @@ class Asked:
         if self.verb is Verb.PROMOTE and self.how == "full":
             return {"full": True}
         if self.verb is Verb.EXTEND:
-            return {"longer": self.longer}
+            return {"longer": spell(_longer(self.longer))}
         if self.verb is Verb.SKIP and self.to:
             if not (self.to.isascii() and self.to.isdigit()):
                 raise InvalidValue(f"to must be the number of a stage, got {self.to!r}")
@@ -83,6 +87,13 @@ class Asked:
         """
         text = self.plan.strip()
         return preset(text) if text in PRESETS else RolloutPlan.parse(text)
+
+
+def _longer(text: str) -> timedelta:
+    try:
+        return DURATION.validate_python(text)
+    except ValidationError as error:
+        raise InvalidValue(f"longer: {complaint(error)}") from error
 
 
 Given = Annotated[Asked, Depends()]
