@@ -63,7 +63,10 @@ chaos: $(STAMP) ## the tests that kill things, the matrix of faults, thousands o
 clients: $(STAMP) ## the official OpenFeature clients against a gateway; needs node 20 and npm
 	@$(call marked,clients)
 
-browser: $(STAMP) ## the tests that look at real pages
+browser: $(STAMP) ## the tests that look at real pages; needs chromium, node 20 and npm
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update --quiet=2 && \
+	  apt-get install --yes --quiet=2 chromium >/dev/null; } || { \
+	  echo "chromium is not here: as root, apt-get install chromium" >&2; exit 1; }
 	@$(call marked,browser)
 
 alerts: ## the alert rules, played by Prometheus' promtool; needs Debian's `prometheus`
