@@ -1,6 +1,5 @@
 """All that there is to see of one rollout, gathered: Temporal's half where it answers in time."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,10 +13,9 @@ from domain.errors import NotFound
 from domain.judge import Standing
 from domain.record import Decision, Kind
 from domain.roster import Entry, Roster
-from gateway.dashboard.rollouts.silence import Silence
+from gateway.dashboard.silence import Silence
 from gateway.operators import Operators
 
-PATIENCE_S = 4.0  # with Temporal; a worker that is not there costs two
 EARLIER = 20  # rollouts of the prompt
 GONE = "Temporal knows no workflow of it: it was deleted, or this is another Temporal"
 
@@ -112,7 +110,7 @@ class Sheets:
         return kept, "" if kept.ended else why
 
     async def _asked(self, name: str, prompt_type: str) -> Picture:
-        async with self._silence.noted(PATIENCE_S):
+        async with self._silence.noted():
             return await (await self._operators.viewer()).look(name, prompt_type)
 
 
