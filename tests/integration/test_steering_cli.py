@@ -165,7 +165,7 @@ def test_a_command_that_is_sent_twice_with_a_key_counts_once(rampart: Rampart) -
 
     assert first.out == again.out == after.out
     assert other.err == (
-        "rampart: key 'start-1' started another rollout already: rollout/twice.system\n"
+        "rampart: key 'start-1' started something else already: rollout/twice.system\n"
     )
     assert (promoted.code, clicked) == (0, promoted)
     assert misused.err == "rampart: pause was refused: key 'click' was used for promote already\n"
