@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE# else each of some hundred processes compiles a
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: FORCE help setup demo dev test check lint types audit chaos clients browser alerts bench record compose
+.PHONY: FORCE help setup demo play dev test check lint types audit docs chaos clients browser alerts bench record compose
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' Makefile
@@ -31,13 +31,16 @@ setup: $(STAMP) ## make .venv from uv.lock; quick when there is nothing to do
 demo: $(STAMP) ## a rollout that goes wrong and is rolled back, before your eyes
 	@$(VENV)/bin/rampart demo $(ARGS)
 
+play: $(STAMP) ## a rollout to break yourself, by a button on a page, until Ctrl-C
+	@$(VENV)/bin/rampart demo --play $(ARGS)
+
 dev: $(STAMP) ## Temporal with its web UI, a database, a worker and a gateway, until Ctrl-C
 	@$(VENV)/bin/rampart dev $(ARGS)
 
 test: $(STAMP) ## the test suite; one test: make test ARGS="-k name"
 	@$(RUN) pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-check: lint types audit test ## what a change must pass
+check: lint types audit docs test ## what a change must pass
 
 lint: $(STAMP) ## ruff: rules and format
 	@$(RUN) ruff check .
@@ -48,6 +51,9 @@ types: $(STAMP) ## mypy --strict
 
 audit: $(STAMP) ## known vulnerabilities of what is locked; where nobody answers: AUDIT=--strict fails
 	@$(RUN) tests.audit $(AUDIT)
+
+docs: $(STAMP) ## the documentation as a site in site/, links checked
+	@$(RUN) docs.site
 
 chaos: $(STAMP) ## the tests that kill things, the matrix of faults, thousands of sequences
 	@$(call marked,chaos)

@@ -28,6 +28,7 @@ from terminal.hindsight import hindsight
 from terminal.monitoring import monitors
 from terminal.notifying import notifying
 from terminal.reconciling import reconcile
+from terminal.reporting import report
 from terminal.segments import rings, segments
 from terminal.serving import gateway
 from terminal.simulating import simulate
@@ -44,6 +45,7 @@ rampart: durable rollouts on Temporal, watched and rolled back by themselves
 
 See it work:
   rampart demo            one version is promoted, one is rolled back; under a minute
+  rampart demo --play     break one yourself, by a button, and watch it being rolled back
 
 Use it here:
   rampart dev             Temporal, its web UI, a database, a worker and a gateway
@@ -65,7 +67,17 @@ In another terminal:
   rampart journal greeting.system
   rampart version list\
 """
-STARTING = "starting Temporal and a worker …"
+STARTING = "starting Temporal, a worker and a gateway …"
+PREPARING = "starting Temporal, a worker, a dashboard and 500 users a second …"
+PLAYING = """\
+
+Open this page, and press "Break the candidate":
+
+  {page}
+
+Temporal UI  {ui}
+Ctrl-C ends it.\
+"""
 RUN = "Run"
 # How typer, and pydantic within it, say what we say otherwise.
 PHRASES = {
@@ -87,6 +99,7 @@ app = typer.Typer(
 
 rest = typer.Typer()
 rest.command(rich_help_panel=OPERATE)(reconcile)
+rest.command(rich_help_panel=LOOK)(report)
 rest.command(rich_help_panel=LOOK)(simulate)
 rest.command(rich_help_panel=LOOK)(audit)
 
@@ -109,16 +122,22 @@ def welcome(
 def demo(
     *,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the stack up until Ctrl-C.")] = False,
+    play: Annotated[
+        bool, typer.Option("--play", help="Break it yourself, on a page, until Ctrl-C.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of the simulated users.")] = 1,
 ) -> None:
     """Watch a healthy version being promoted and a broken one rolled back, on a real stack."""
-    from dev import Stack, until_told
+    if play:
+        _play(seed)
+        return
+    from dev import GATEWAY_PORT, Stack, until_told
     from embedded.demo import DIRECTORY, Demo
 
     played = Demo(out, seed=seed)
-    stack = Stack(DIRECTORY, any_port=True, fresh=True, tell=played.tell)
+    stack = Stack(DIRECTORY, gateway_port=GATEWAY_PORT, any_port=True, fresh=True, tell=played.tell)
 
-    async def play() -> None:
+    async def perform() -> None:
         say(STARTING)
         async with stack:
             line = await played.play(stack)
@@ -128,7 +147,7 @@ def demo(
         if not keep:
             say(line)
 
-    carry_out(play())
+    carry_out(perform())
     if not played.went_well:
         raise typer.Exit(1)
 
@@ -202,6 +221,36 @@ app.add_typer(monitors, name="monitor", rich_help_panel=OPERATE)
 app.add_typer(notifying, name="notify", rich_help_panel=RUN)
 
 
+def _play(seed: int) -> None:
+    """Roll out versions for somebody to break, until Ctrl-C."""
+    from dev import GATEWAY_PORT, Stack, until_told
+    from embedded.child import first_of
+    from embedded.demo import DIRECTORY
+    from embedded.playground import FLAG, Playground
+    from embedded.switch import Switch
+
+    switch = DIRECTORY / "switch.json"
+    ground = Playground(out, Switch(switch), seed=seed)
+    stack = Stack(
+        DIRECTORY,
+        gateway_port=GATEWAY_PORT,
+        any_port=True,
+        fresh=True,
+        switch=switch,
+        tell=ground.tell,
+    )
+
+    async def serve() -> None:
+        say(PREPARING)
+        async with stack:
+            page = f"{stack.gateway}/ui/rollouts/{FLAG}"
+            told = until_told(stack, ready=lambda: say(PLAYING.format(page=page, ui=stack.ui)))
+            await first_of(told, ground.play(stack))
+            say("stopping …")
+
+    carry_out(serve())
+
+
 def _introduce(stack: "Stack", following: str) -> None:
     """Say where everything is, and what to type next."""
     say(f"Temporal   {stack.address}")
@@ -210,6 +259,7 @@ def _introduce(stack: "Stack", following: str) -> None:
     say(f"worker     pid {stack.worker_pid}, started again when it dies")
     if stack.gateway_port is not None:
         say(f"gateway    {stack.gateway}, open to everybody on this machine")
+        say(f"dashboard  {stack.gateway}/ui")
     say(f"logs       {stack.directory}/*.log")
     say("")
     head, *commands = following.splitlines()

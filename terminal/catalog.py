@@ -1,5 +1,6 @@
 """`rampart version …` and `rampart plan …`: what may be rolled out, and how."""
 
+import json
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
@@ -204,6 +205,21 @@ def show_plan(
     from terminal import sheet
 
     out.print(sheet.plan(found))
+
+
+@plans.command("schema")
+def schema(
+    kind: Annotated[
+        str,
+        typer.Argument(metavar="KIND", help="rollout, request, segmented, experiment or monitor."),
+    ] = "rollout",
+) -> None:
+    """Print the JSON Schema of a plan, by which editors complete and check it."""
+    from domain.shape import KINDS, shape
+
+    if kind not in KINDS:
+        raise Usage(f"KIND must be one of {', '.join(KINDS)}, got {kind!r}")
+    out.print(json.dumps(shape(kind), ensure_ascii=False, indent=2), soft_wrap=True)
 
 
 def read_plan(plan: str) -> "RolloutPlan":

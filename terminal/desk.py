@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
-from temporalio.client import Client
+from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError
 
 from control.connection import NoRollout, Unreachable, connect
@@ -48,7 +48,7 @@ async def at_desk() -> AsyncIterator[Desk]:
     settings = Settings.from_env()
     async with storage() as database:
         client = await connect()
-        ui = settings.ui_url or _local_ui(client)
+        ui = settings.ui_url or _local_ui(client.service_client.config.target_host)
         queue = settings.task_queue
         try:
             yield Desk(
@@ -239,6 +239,13 @@ async def _instead(database: Database, name: str, prompt_type: str) -> str:
     )
 
 
-def _local_ui(client: Client) -> str:
-    host, _, port = client.service_client.config.target_host.partition(":")
+def temporal_ui() -> tuple[str, str]:
+    """Return Temporal's web UI, empty when unknown, and the namespace; nobody is asked."""
+    config = ClientConfig.load_client_connect_config()
+    local = _local_ui(config.get("target_host", "localhost:7233"))
+    return Settings.from_env().ui_url or local, config.get("namespace", "default")
+
+
+def _local_ui(target: str) -> str:
+    host, _, port = target.partition(":")
     return f"http://{host}:{int(port) + UI_OFFSET}" if host in LOCAL and port.isdigit() else ""

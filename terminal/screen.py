@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from control.picture import Picture
+from control.picture import Picture, agreement
 from domain.duration import spell
 from domain.record import Decision, Kind
 from terminal import evidence
@@ -96,14 +96,6 @@ def standing(picture: Picture) -> str:
     waits = "" if picture.ended else f", waits for {picture.progress.waiting_for}"
     blocked = f"; blocked: {found}" if found else ""
     return f"{headline(picture).plain}{waits}{blocked}"
-
-
-def agreement(decision: Decision) -> tuple[object, ...]:
-    """Return what two checks share that say the same; of any other line, all of it."""
-    if decision.kind is not Kind.CHECKED:
-        return (decision,)
-    standings = tuple(reading.standing for reading in decision.readings)
-    return (decision.stage, decision.action, standings)
 
 
 def _facts(picture: Picture) -> Iterable[tuple[str, RenderableType]]:

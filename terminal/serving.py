@@ -12,7 +12,7 @@ def gateway(
     host: Annotated[str, typer.Option(help="Where to listen; 0.0.0.0 is everywhere.")] = (
         "127.0.0.1"
     ),
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
+    port: Annotated[int, typer.Option(help="Where it listens.", min=1, max=65535)] = 8080,
     workers: Annotated[int, typer.Option(help="Processes that share the port.", min=1)] = 1,
     origin: Annotated[
         list[str] | None,
@@ -25,9 +25,13 @@ def gateway(
     open_: Annotated[
         bool, typer.Option("--open", help="Ask nobody for a token.", hidden=True)
     ] = False,
+    demo: Annotated[
+        str, typer.Option(help="A file by which the demo is switched.", hidden=True)
+    ] = "",
 ) -> None:
     """Serve evaluation, events and the operator's verbs over HTTP; as many as you like."""
-    from serve import LOOPBACK, Options, serve
+    from gateway.rebinding import LOOPBACK
+    from serve import Options, serve
     from settings import Settings
 
     if open_ and host not in LOOPBACK:
@@ -39,5 +43,6 @@ def gateway(
         open=open_,
         origins=tuple(origin or ()),
         codec=codec,
+        demo=demo,
     )
     serve(Settings.from_env(), options)

@@ -8,9 +8,8 @@ from typing import Any
 from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
 
-from domain.guardrail import SUCCESS
-from domain.trials.contest import Span
 from domain.trials.findings import ArmReport
+from domain.trials.wording import figure, span
 from workflows.experiments.progress import ExperimentProgress
 from workflows.experiments.state import State
 from workflows.markdown import literal
@@ -76,22 +75,6 @@ def memo(progress: ExperimentProgress) -> dict[str, object]:
 def columns(progress: ExperimentProgress) -> Sequence[SearchAttributeUpdate[Any]]:
     """Return the typed search attributes: what lists are filtered and sorted by."""
     return [PROMPT.value_set(progress.prompt), VERDICT.value_set(progress.phase.value)]
-
-
-def figure(goal: str, value: float | None, *, signed: bool = False) -> str:
-    """Return a value of the goal as people read it; signed, a difference: of rates in points."""
-    if value is None:
-        return "–"
-    if goal == SUCCESS:
-        return f"{100 * value:+.1f} pp" if signed else f"{100 * value:.1f} %"
-    return f"{value:+.4g}" if signed else f"{value:.4g}"
-
-
-def span(goal: str, interval: Span | None, *, signed: bool = False) -> str:
-    """Return `92.0 % … 95.9 %`."""
-    if interval is None:
-        return "–"
-    return " … ".join(figure(goal, end, signed=signed) for end in interval)
 
 
 def _told(arm: ArmReport, goal: str) -> str:
