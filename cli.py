@@ -5,11 +5,9 @@ unreachable, with one line on stderr; 130 interrupted.
 """
 
 import asyncio
-import re
 import shlex
 import sys
 from importlib import metadata
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,6 +23,7 @@ from terminal.console import Usage, carry_out, out, say, warn
 from terminal.doctoring import doctor
 from terminal.experimenting import experiments
 from terminal.hindsight import hindsight
+from terminal.mistakes import mistyped
 from terminal.monitoring import monitors
 from terminal.notifying import notifying
 from terminal.reconciling import reconcile
@@ -79,13 +78,6 @@ Temporal UI  {ui}
 Ctrl-C ends it.\
 """
 RUN = "Run"
-# How typer, and pydantic within it, say what we say otherwise.
-PHRASES = {
-    "Input should be": "must be",
-    "Value error, ": "",
-    ", unable to parse string as .*": "",
-    r"[Gg]ot unexpected extra arguments? ?(?:\(s\))? \((.*)\)": r"one word too many: '\1'",
-}
 
 completion_init()
 app = typer.Typer(
@@ -281,7 +273,7 @@ def main() -> int:
     try:
         return int(app(standalone_mode=False) or 0)
     except TyperException as error:
-        warn(_usage(error))
+        warn(mistyped(error))
     except KeyboardInterrupt:
         return 130
     except asyncio.CancelledError:
@@ -296,29 +288,6 @@ def _told_in_a_line() -> tuple[type[Exception], ...]:
     from domain.errors import RampartError
 
     return (RampartError, Usage, OSError)
-
-
-def _usage(error: TyperException) -> str:
-    """Return what was wrong with what was typed, and where to read how it is typed."""
-    context = getattr(error, "ctx", None)
-    command = context.command_path if context else "rampart"
-    message = error.format_message().rstrip(".")
-    for pattern, ours in PHRASES.items():
-        message = re.sub(pattern, ours, message)
-    return f"{message[:1].lower()}{message[1:]}{_given(error)} (see `{command} --help`)"
-
-
-def _given(error: TyperException) -> str:
-    """Return what an option was given, which typer does not repeat."""
-    names = getattr(getattr(error, "param", None), "opts", ())
-    if not error.format_message().startswith("Invalid"):
-        return ""
-    for name, value in pairwise([*sys.argv, ""]):
-        if name in names:
-            return f", got {value!r}"
-        if name.partition("=")[0] in names:
-            return f", got {name.partition('=')[2]!r}"
-    return ""
 
 
 if __name__ == "__main__":
