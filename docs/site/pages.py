@@ -30,9 +30,9 @@ def write(directory: Path) -> None:
         _put(directory / "reference" / name, made.page())
         for file, content in made.files().items():
             _put(directory / "reference" / file, content)
-    for file in DOCS.rglob("*"):
-        if file.suffix in BESIDE and SITE not in file.parents:
-            _put(directory / file.relative_to(DOCS), file.read_bytes())
+    for beside in DOCS.rglob("*"):
+        if beside.suffix in BESIDE and SITE not in beside.parents:
+            _put(directory / beside.relative_to(DOCS), beside.read_bytes())
     shutil.copytree(SITE / "assets", directory / "assets", dirs_exist_ok=True)
 
 
