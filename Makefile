@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE# else each of some hundred processes compiles a
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: FORCE help setup demo dev test check lint types audit docs chaos clients browser alerts bench record compose
+.PHONY: FORCE help setup demo play dev test check lint types audit docs chaos clients browser alerts bench record compose
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' Makefile
@@ -30,6 +30,9 @@ setup: $(STAMP) ## make .venv from uv.lock; quick when there is nothing to do
 
 demo: $(STAMP) ## a rollout that goes wrong and is rolled back, before your eyes
 	@$(VENV)/bin/rampart demo $(ARGS)
+
+play: $(STAMP) ## a rollout to break yourself, by a button on a page, until Ctrl-C
+	@$(VENV)/bin/rampart demo --play $(ARGS)
 
 dev: $(STAMP) ## Temporal with its web UI, a database, a worker and a gateway, until Ctrl-C
 	@$(VENV)/bin/rampart dev $(ARGS)
@@ -60,7 +63,10 @@ chaos: $(STAMP) ## the tests that kill things, the matrix of faults, thousands o
 clients: $(STAMP) ## the official OpenFeature clients against a gateway; needs node 20 and npm
 	@$(call marked,clients)
 
-browser: $(STAMP) ## the tests that look at real pages
+browser: $(STAMP) ## the tests that look at real pages; needs chromium, node 20 and npm
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update --quiet=2 && \
+	  apt-get install --yes --quiet=2 chromium >/dev/null; } || { \
+	  echo "chromium is not here: as root, apt-get install chromium" >&2; exit 1; }
 	@$(call marked,browser)
 
 alerts: ## the alert rules, played by Prometheus' promtool; needs Debian's `prometheus`

@@ -5,23 +5,30 @@ unreachable, with one line on stderr; 130 interrupted.
 """
 
 import asyncio
+import re
 import shlex
 import sys
+from importlib import metadata
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer._completion_classes import completion_init
 from typer.exceptions import TyperException
 
 from terminal.amending import OPERATE, amendments
 from terminal.auditing import audit
 from terminal.catalog import plans, versions
+from terminal.completion import completion
 from terminal.console import Usage, carry_out, out, say, warn
+from terminal.doctoring import doctor
 from terminal.experimenting import experiments
 from terminal.hindsight import hindsight
 from terminal.monitoring import monitors
 from terminal.notifying import notifying
 from terminal.reconciling import reconcile
+from terminal.reporting import report
 from terminal.segments import rings, segments
 from terminal.serving import gateway
 from terminal.simulating import simulate
@@ -38,13 +45,14 @@ rampart: durable rollouts on Temporal, watched and rolled back by themselves
 
 See it work:
   rampart demo            one version is promoted, one is rolled back; under a minute
+  rampart demo --play     break one yourself, by a button, and watch it being rolled back
 
 Use it here:
   rampart dev             Temporal, its web UI, a database, a worker and a gateway
 
 {next}
 
-All commands: rampart --help\
+All commands: rampart --help      Something amiss: rampart doctor\
 """
 NEXT = """\
 In another terminal:
@@ -59,9 +67,27 @@ In another terminal:
   rampart journal greeting.system
   rampart version list\
 """
-STARTING = "starting Temporal and a worker …"
-RUN = "Run"
+STARTING = "starting Temporal, a worker and a gateway …"
+PREPARING = "starting Temporal, a worker, a dashboard and 500 users a second …"
+PLAYING = """\
 
+Open this page, and press "Break the candidate":
+
+  {page}
+
+Temporal UI  {ui}
+Ctrl-C ends it.\
+"""
+RUN = "Run"
+# How typer, and pydantic within it, say what we say otherwise.
+PHRASES = {
+    "Input should be": "must be",
+    "Value error, ": "",
+    ", unable to parse string as .*": "",
+    r"[Gg]ot unexpected extra arguments? ?(?:\(s\))? \((.*)\)": r"one word too many: '\1'",
+}
+
+completion_init()
 app = typer.Typer(
     help="Durable rollouts on Temporal, watched and rolled back by themselves.",
     add_completion=False,
@@ -71,9 +97,23 @@ app = typer.Typer(
 )
 
 
+rest = typer.Typer()
+rest.command(rich_help_panel=OPERATE)(reconcile)
+rest.command(rich_help_panel=LOOK)(report)
+rest.command(rich_help_panel=LOOK)(simulate)
+rest.command(rich_help_panel=LOOK)(audit)
+
+
 @app.callback(invoke_without_command=True)
-def welcome(context: typer.Context) -> None:
+def welcome(
+    context: typer.Context,
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
     """Durable rollouts on Temporal, watched and rolled back by themselves."""
+    if version:
+        say(f"rampart {metadata.version('rampart-rollouts')}")
+        raise typer.Exit
     if context.invoked_subcommand is None:
         say(WELCOME.replace("{next}", NEXT))
 
@@ -82,16 +122,22 @@ def welcome(context: typer.Context) -> None:
 def demo(
     *,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the stack up until Ctrl-C.")] = False,
+    play: Annotated[
+        bool, typer.Option("--play", help="Break it yourself, on a page, until Ctrl-C.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of the simulated users.")] = 1,
 ) -> None:
     """Watch a healthy version being promoted and a broken one rolled back, on a real stack."""
-    from dev import Stack, until_told
+    if play:
+        _play(seed)
+        return
+    from dev import GATEWAY_PORT, Stack, until_told
     from embedded.demo import DIRECTORY, Demo
 
     played = Demo(out, seed=seed)
-    stack = Stack(DIRECTORY, any_port=True, fresh=True, tell=played.tell)
+    stack = Stack(DIRECTORY, gateway_port=GATEWAY_PORT, any_port=True, fresh=True, tell=played.tell)
 
-    async def play() -> None:
+    async def perform() -> None:
         say(STARTING)
         async with stack:
             line = await played.play(stack)
@@ -101,7 +147,7 @@ def demo(
         if not keep:
             say(line)
 
-    carry_out(play())
+    carry_out(perform())
     if not played.went_well:
         raise typer.Exit(1)
 
@@ -157,15 +203,15 @@ def worker() -> None:
 
 
 app.command(rich_help_panel=RUN)(gateway)
+app.command(rich_help_panel=RUN)(doctor)
+app.command(rich_help_panel=RUN)(completion)
 app.add_typer(storage, name="db", rich_help_panel=RUN)
 app.add_typer(stream, name="stream", rich_help_panel=RUN)
 app.add_typer(tokens, name="token", rich_help_panel=RUN)
 app.add_typer(rollouts)
 app.add_typer(amendments)
 app.add_typer(hindsight)
-app.command(rich_help_panel=OPERATE)(reconcile)
-app.command(rich_help_panel=LOOK)(simulate)
-app.command(rich_help_panel=LOOK)(audit)
+app.add_typer(rest)
 app.add_typer(versions, name="version", rich_help_panel=OPERATE)
 app.add_typer(plans, name="plan", rich_help_panel=OPERATE)
 app.add_typer(segments, name="segment", rich_help_panel=OPERATE)
@@ -173,6 +219,36 @@ app.add_typer(rings, name="rings", rich_help_panel=OPERATE)
 app.add_typer(experiments, name="experiment", rich_help_panel=OPERATE)
 app.add_typer(monitors, name="monitor", rich_help_panel=OPERATE)
 app.add_typer(notifying, name="notify", rich_help_panel=RUN)
+
+
+def _play(seed: int) -> None:
+    """Roll out versions for somebody to break, until Ctrl-C."""
+    from dev import GATEWAY_PORT, Stack, until_told
+    from embedded.child import first_of
+    from embedded.demo import DIRECTORY
+    from embedded.playground import FLAG, Playground
+    from embedded.switch import Switch
+
+    switch = DIRECTORY / "switch.json"
+    ground = Playground(out, Switch(switch), seed=seed)
+    stack = Stack(
+        DIRECTORY,
+        gateway_port=GATEWAY_PORT,
+        any_port=True,
+        fresh=True,
+        switch=switch,
+        tell=ground.tell,
+    )
+
+    async def serve() -> None:
+        say(PREPARING)
+        async with stack:
+            page = f"{stack.gateway}/ui/rollouts/{FLAG}"
+            told = until_told(stack, ready=lambda: say(PLAYING.format(page=page, ui=stack.ui)))
+            await first_of(told, ground.play(stack))
+            say("stopping …")
+
+    carry_out(serve())
 
 
 def _introduce(stack: "Stack", following: str) -> None:
@@ -183,6 +259,7 @@ def _introduce(stack: "Stack", following: str) -> None:
     say(f"worker     pid {stack.worker_pid}, started again when it dies")
     if stack.gateway_port is not None:
         say(f"gateway    {stack.gateway}, open to everybody on this machine")
+        say(f"dashboard  {stack.gateway}/ui")
     say(f"logs       {stack.directory}/*.log")
     say("")
     head, *commands = following.splitlines()
@@ -221,7 +298,22 @@ def _usage(error: TyperException) -> str:
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "rampart"
     message = error.format_message().rstrip(".")
-    return f"{message[:1].lower()}{message[1:]} (see `{command} --help`)"
+    for pattern, ours in PHRASES.items():
+        message = re.sub(pattern, ours, message)
+    return f"{message[:1].lower()}{message[1:]}{_given(error)} (see `{command} --help`)"
+
+
+def _given(error: TyperException) -> str:
+    """Return what an option was given, which typer does not repeat."""
+    names = getattr(getattr(error, "param", None), "opts", ())
+    if not error.format_message().startswith("Invalid"):
+        return ""
+    for name, value in pairwise([*sys.argv, ""]):
+        if name in names:
+            return f", got {value!r}"
+        if name.partition("=")[0] in names:
+            return f", got {name.partition('=')[2]!r}"
+    return ""
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from settings import UI_OFFSET, Settings, child_environment
 from workflows.publication import ATTRIBUTES
 
 PORT = 7233
+GATEWAY_PORT = 8080
 DIRECTORY = Path(".rampart")
 START_S = 30.0  # how long server and worker may take to be there
 LOOK_S = 0.1
@@ -51,6 +52,7 @@ class Stack:
         ui_port: int | None = None,
         gateway_port: int | None = None,
         any_port: bool = False,
+        switch: Path | None = None,
         fresh: bool = False,
         database_url: str = "",
         tell: Tell = lambda _: None,
@@ -62,6 +64,7 @@ class Stack:
             port: Of the server.
             ui_port: Of its UI; by default 1000 above.
             gateway_port: Of a gateway that asks nobody for a token; None is without one.
+            switch: A file by which pages switch the demo; None is without a demo.
             any_port: Go to free ports when these are taken.
             fresh: Forget whatever an earlier stack left in the directory.
             database_url: By default a SQLite file in the directory.
@@ -73,6 +76,7 @@ class Stack:
         self.gateway_port = gateway_port
         self.database_url = database_url or f"sqlite:///{self.directory}/rampart.db"
         self._any_port = any_port
+        self._switch = switch
         self._fresh = fresh
         self._tell = tell
         self._undo = AsyncExitStack()
@@ -130,8 +134,7 @@ class Stack:
             worker = self._child("worker", [sys.executable, *WORKER.split()])
             await self._start(worker, undo, ready=self._worker_polls)
             if self.gateway_port is not None:
-                options = f"{GATEWAY} --host {HOST} --port {self.gateway_port}"
-                gateway = self._child("gateway", [sys.executable, *options.split()])
+                gateway = self._child("gateway", self._gateway_command(self.gateway_port))
                 await self._start(gateway, undo, ready=self._gateway_listens)
             self._undo = undo.pop_all()
         return self
@@ -177,6 +180,8 @@ class Stack:
         if taken and self._any_port:
             self.port = free_port()
             self.ui_port = self.port + UI_OFFSET
+            if "--gateway-port" in taken:
+                self.gateway_port = free_port()
         elif taken:
             option, port = next(iter(taken.items()))
             raise StackError(
@@ -221,6 +226,11 @@ class Stack:
 
     async def _gateway_listens(self) -> bool:
         return not is_free(self.gateway_port or 0)
+
+    def _gateway_command(self, port: int) -> list[str]:
+        where = ["--host", HOST, "--port", str(port)]
+        switched = ["--demo", str(self._switch.resolve())] if self._switch else []
+        return [sys.executable, *GATEWAY.split(), *where, *switched]
 
     @property
     def _temporal_file(self) -> Path:

@@ -9,21 +9,15 @@ from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanage
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from time import monotonic
+from pathlib import Path
 
 import uvicorn
 from prometheus_client.metrics_core import Metric
 from starlette.types import ASGIApp
-from temporalio.client import Client, Interceptor
 from uvicorn.supervisors import Multiprocess
 
-from control.connection import Unreachable, connect
-from control.experiments import ExperimentControl
-from control.monitors import MonitorControl
 from control.payloads import remote_codec
-from control.picture import Viewer
-from control.rollouts import Control
-from control.segments import RingsControl
+from control.reach import Temporal
 from domain import broker
 from domain.broadcast.publisher import Publisher
 from domain.broadcast.source import updates_of
@@ -42,6 +36,7 @@ from domain.segments.audience import SegmentRouter
 from domain.tokens import Keyring, TokenManager
 from domain.versions import VersionManager
 from gateway.app import Gateway, Services
+from gateway.dashboard.demo import Demo
 from gateway.health import Check
 from gateway.vitals import Vitals, intake_gauges
 from settings import Settings
@@ -54,10 +49,8 @@ PATIENCE = timedelta(seconds=5)  # with a database at the start
 GRACE = timedelta(seconds=10)  # for requests under way when it is told to stop
 START = timedelta(minutes=1)  # a process that loads for longer is taken for a hung one
 KEEP_ALIVE = timedelta(seconds=75)  # longer than load balancers keep a connection
-REST = timedelta(seconds=2)  # before Temporal is looked for again
 BACKLOG = 2048
 COLLECT = (10_000, 20, 50)  # when garbage is looked for: events come by the thousand, acyclic
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +61,7 @@ class Options:
         workers: Processes that share the port; limits and metrics are each one's own.
         open: Let everybody in who can reach it.
         origins: Of web pages whose scripts may ask.
+        demo: A file that the demo is switched by; empty everywhere else.
         codec: Open sealed payloads for operators, at `/codec`.
     """
 
@@ -77,58 +71,7 @@ class Options:
     open: bool = False
     origins: tuple[str, ...] = ()
     codec: bool = False
-
-
-class Temporal:
-    """The verbs of control; connects when they are first needed."""
-
-    def __init__(
-        self, settings: Settings, database: Database, *, interceptors: Sequence[Interceptor] = ()
-    ) -> None:
-        self._task_queue = settings.task_queue
-        self._ui = settings.ui_url
-        self._database = database
-        self._leader = RolloutManager(database).leader
-        self._interceptors = interceptors
-        self._client: Client | None = None
-        self._failure: Unreachable | None = None
-        self._failed_at = 0.0
-        self._connecting = asyncio.Lock()
-
-    async def rollouts(self) -> Control:
-        """Return the verbs for rollouts."""
-        client = await self._connected()
-        return Control(client, task_queue=self._task_queue, leader=self._leader)
-
-    async def experiments(self) -> ExperimentControl:
-        """Return the verbs for experiments."""
-        return ExperimentControl(await self._connected(), task_queue=self._task_queue)
-
-    async def monitors(self) -> MonitorControl:
-        """Return the verbs for monitors."""
-        return MonitorControl(await self._connected(), task_queue=self._task_queue)
-
-    async def rings(self) -> RingsControl:
-        """Return the verbs for segmented rollouts."""
-        return RingsControl(await self._connected(), task_queue=self._task_queue)
-
-    async def viewer(self) -> Viewer:
-        """Return what takes pictures of rollouts."""
-        client = await self._connected()
-        return Viewer(client, self._database, queue=self._task_queue, ui=self._ui)
-
-    async def _connected(self) -> Client:
-        async with self._connecting:
-            if self._client is None:
-                rested = monotonic() - self._failed_at >= REST.total_seconds()
-                if self._failure is not None and not rested:
-                    raise self._failure
-                try:
-                    self._client = await connect(interceptors=self._interceptors)
-                except Unreachable as error:
-                    self._failure, self._failed_at = error, monotonic()
-                    raise
-            return self._client
+    demo: str = ""
 
 
 class Intakes:
@@ -192,9 +135,10 @@ def build(
     intakes = Intakes(database, redis_url=settings.redis_url)
     return Gateway(
         Services(
+            database=database,
             router=router,
             intake=intakes.intake,
-            operators=Temporal(settings, database, interceptors=spans.interceptors),
+            operators=_temporal(settings, database, spans),
             versions=VersionManager(database),
             experiments=ABTestManager(database),
             rollouts=RolloutManager(database),
@@ -205,10 +149,24 @@ def build(
             checks=intakes.checks,
             measures=(Vitals(CensusManager(database)).measured, intakes.measured),
             codec=remote_codec(settings.payload_keys, wanted=options.codec),
+            demo=_switch(options.demo),
         ),
         origins=options.origins,
         spans=spans.provider,
     )
+
+
+def _temporal(settings: Settings, database: Database, spans: Tracing | Untraced) -> Temporal:
+    queue, ui = settings.task_queue, settings.ui_url
+    return Temporal(database, queue=queue, ui=ui, interceptors=spans.interceptors)
+
+
+def _switch(path: str) -> Demo | None:
+    if not path:
+        return None
+    from embedded.switch import Switch
+
+    return Switch(Path(path))
 
 
 def application(settings: Settings, options: Options) -> ASGIApp:
@@ -276,7 +234,11 @@ async def _look_at(database: Database) -> None:
 
 
 def _bound(options: Options) -> socket.socket:
-    found = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)
+    where = f"{options.host}:{options.port}"
+    try:
+        found = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        raise OSError(f"cannot listen at {where}: {error.strerror}") from error
     family, kind, _, _, address = found[0]
     listener = socket.socket(family, kind)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -284,9 +246,7 @@ def _bound(options: Options) -> socket.socket:
         listener.bind(address)
     except OSError as error:
         listener.close()
-        raise OSError(
-            f"cannot listen at {options.host}:{options.port}: {error.strerror}"
-        ) from error
+        raise OSError(f"cannot listen at {where}: {error.strerror}") from error
     listener.set_inheritable(True)
     return listener
 

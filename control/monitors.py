@@ -7,7 +7,7 @@ from typing import Any
 
 from temporalio.client import (
     Client,
-    WorkflowExecutionDescription,
+    WorkflowExecution,
     WorkflowExecutionStatus,
     WorkflowHandle,
     WorkflowQueryFailedError,
@@ -136,6 +136,23 @@ class MonitorControl:
         """
         return await self._describe(name, self._handle(name))
 
+    async def list(self, *, limit: int = 100) -> list[MonitorDescription]:
+        """Return the latest monitor of each name as the server's lists know them, live ones first.
+
+        Raises:
+            Unreachable: Temporal does not answer.
+        """
+        found: dict[str, MonitorDescription] = {}
+        try:
+            async for item in self._client.list_workflows(
+                "WorkflowType = 'MonitorWorkflow'", limit=limit
+            ):
+                name = item.id.removeprefix(workflow_id(""))
+                found.setdefault(name, await _described(name, item))
+        except RPCError as error:
+            raise unreachable(error) from error
+        return sorted(found.values(), key=lambda one: one.closed_at is not None)
+
     async def alerts(self, name: str) -> tuple[Alert, ...]:
         """Return its alerts, oldest first; at most 1 000.
 
@@ -187,9 +204,7 @@ class MonitorControl:
             raise unreachable(error) from error
 
 
-async def _described(
-    name: str, found: WorkflowExecutionDescription, **more: Any
-) -> MonitorDescription:
+async def _described(name: str, found: WorkflowExecution, **more: Any) -> MonitorDescription:
     return MonitorDescription(
         name=name,
         **await facts(found),

@@ -1,35 +1,35 @@
 """What there is to see of a rollout at one moment: Temporal's half and the database's, as one."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import quote
 
 from temporalio.client import Client
 
+from control.grounds import Grounding
+from control.records import Arm as Arm
+from control.records import Records
 from control.rollouts import Control, Description
 from domain.database import Database
+from domain.hindsight.explanation import Grounds
 from domain.judge import Verdict
-from domain.metrics import MetricsCollector
 from domain.prompts import Json
-from domain.record import Decision, Rollout
-from domain.rollouts import RolloutManager
-from domain.routing import RoutingManager
+from domain.record import Decision, Kind, Rollout, RolloutStatus
 from workflows.progress import Progress
-from workflows.state import Phase
+from workflows.state import Phase as Phase
 
-JOURNAL_LINES = 1000
 GONE_WRONG = ("failed", "terminated", "timed_out")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Arm:
-    """What one version did: in the present stage, or in all of a rollout that has ended."""
-
-    role: str
-    version: str
-    events: int
-    rate: float
-    prompt: str = ""  # of a bundle's
+WITHOUT_TEMPORAL = "what only Temporal knows: it does not answer"
+SAID = {  # by the journal's latest line of these kinds
+    Kind.RAMPED: Phase.BAKING,
+    Kind.RESUMED: Phase.BAKING,
+    Kind.APPROVED: Phase.BAKING,
+    Kind.PAUSED: Phase.PAUSED,
+    Kind.WAITING: Phase.WAITING_FOR_APPROVAL,
+    Kind.CLOSED: Phase.WAITING_FOR_WINDOW,
+    Kind.PROMOTED: Phase.FINAL_BAKE,
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +39,7 @@ class Picture:
     Attributes:
         progress: What its workflow says; without a live worker, what was last known.
         rollout: None when its opening was refused.
+        grounds: What the latest check of each prompt rested on, the leader's first.
     """
 
     description: Description
@@ -46,6 +47,7 @@ class Picture:
     rollout: Rollout | None = None
     arms: tuple[Arm, ...] = ()
     decisions: tuple[Decision, ...] = ()
+    grounds: Mapping[str, Grounds] = field(default_factory=dict)
     link: str = ""
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -92,7 +94,7 @@ class Picture:
         return self.progress.verdict.reason
 
     def to_json(self) -> Json:
-        """Return all of it but the journal, as plain JSON."""
+        """Return all of it but journal and grounds, as plain JSON."""
         told, outcome = self.description, self.description.outcome
         return self.progress.model_dump(mode="json") | {
             "prompt": self.prompt,
@@ -117,16 +119,15 @@ class Picture:
 
 
 class Viewer:
-    """Takes pictures."""
+    """Takes pictures; one that takes many of the same rollout reads its evidence once a check."""
 
     def __init__(self, client: Client, database: Database, *, queue: str, ui: str = "") -> None:
         """Take where to look; `ui` is Temporal's web UI, for links."""
-        self._rollouts = RolloutManager(database)
-        self._control = Control(client, task_queue=queue, leader=self._rollouts.leader)
+        self._records = Records(database)
+        self._control = Control(client, task_queue=queue, leader=self._records.rollouts.leader)
         self._namespace = client.namespace
         self._ui = ui
-        self._routing = RoutingManager(database)
-        self._metrics = MetricsCollector(database)
+        self._grounding = Grounding(self._records.rollouts)
 
     async def look(self, name: str, prompt_type: str) -> Picture:
         """Return the prompt's live rollout, else its latest.
@@ -136,81 +137,71 @@ class Viewer:
             Unreachable, Unavailable: Temporal or the database is silent.
         """
         told = await self._control.describe(name, prompt_type)
-        rollout = await self._record(told, name, prompt_type)
-        decisions: tuple[Decision, ...] = ()
-        if rollout is not None:
-            decisions = tuple(await self._rollouts.decisions(rollout.id, limit=JOURNAL_LINES))
-        return Picture(
-            description=told,
-            progress=told.progress or _last_known(told, rollout, decisions=decisions),
-            rollout=rollout,
-            arms=await self._every_arm(rollout, ended=told.closed_at is not None),
-            decisions=decisions,
-            link=link_to(self._ui, self._namespace, told=told),
-        )
+        rollout = await self._records.of(told, name, prompt_type)
+        link = link_to(self._ui, self._namespace, told=told)
+        return await _taken(self._records, self._grounding, told, rollout, link=link)
 
-    async def _record(self, told: Description, name: str, prompt_type: str) -> Rollout | None:
-        """Find the record of just this rollout, not of one before it; of a bundle the leader's."""
-        source = told.progress or told.outcome
-        wanted = source.rollout_id if source else ""
-        for found in await self._rollouts.list(name, prompt_type, limit=10):
-            leader = found.bundle_id or found.id
-            if leader == wanted if wanted else _is_of(found, told):
-                return found if leader == found.id else await self._rollouts.get(leader)
-        return None
 
-    async def _every_arm(self, rollout: Rollout | None, *, ended: bool) -> tuple[Arm, ...]:
-        """Return the arms of the rollout, and of who goes along with it."""
-        if rollout is None:
-            return ()
-        along = [await self._rollouts.get(each.rollout_id) for each in rollout.companions]
-        found = [await self._arms(each, ended=ended) for each in (rollout, *along)]
-        return tuple(arm for arms in found for arm in arms)
+class Archive:
+    """Takes pictures of what the database alone says: of what is over, and without Temporal."""
 
-    async def _arms(self, rollout: Rollout, *, ended: bool) -> tuple[Arm, ...]:
-        named = (
-            ("candidate", rollout.candidate, rollout.candidate_id),
-            ("baseline", rollout.baseline, rollout.baseline_id),
-        )
-        ids = [version_id for _, _, version_id in named]
-        if ended:
-            whole = await self._metrics.get_experiment_metrics(rollout.experiment_id, ids)
-            seen = {key: (m.total_uses, m.success_rate) for key, m in whole.items()}
-        else:
-            routed = await self._routing.snapshot(rollout.name, rollout.prompt_type)
-            epoch = routed.allocated if routed and routed.allocated is not None else rollout.epoch
-            seen = {key: await self._counted(rollout, key, epoch=epoch) for key in ids}
-        return tuple(
-            Arm(
-                role=role,
-                version=version,
-                events=seen[key][0],
-                rate=seen[key][1],
-                prompt=rollout.prompt if rollout.bundle else "",
-            )
-            for role, version, key in named
-        )
+    def __init__(self, database: Database) -> None:
+        self._records = Records(database)
+        self._grounding = Grounding(self._records.rollouts)
 
-    async def _counted(self, rollout: Rollout, version_id: str, *, epoch: int) -> tuple[int, float]:
-        cell = await self._metrics.read_cell(
-            version_id, experiment_id=rollout.experiment_id, epoch=epoch
+    async def look(self, name: str, prompt_type: str, *, rollout_id: str = "") -> Picture:
+        """Return a rollout of the prompt, by default its latest.
+
+        Raises:
+            NotFound: There is none.
+            Unavailable: The database is silent.
+        """
+        rollout = await self._records.one(name, prompt_type, rollout_id=rollout_id)
+        ended = rollout.concluded_at is not None
+        told = Description(
+            workflow_id=rollout.workflow_id,
+            run_id="",
+            status="completed" if ended else "running",
+            started_at=rollout.opened_at,
+            closed_at=rollout.concluded_at,
+            memo={"waiting_for": WITHOUT_TEMPORAL},
         )
-        return cell.n, cell.mean
+        return await _taken(self._records, self._grounding, told, rollout)
+
+
+async def _taken(
+    records: Records,
+    grounding: Grounding,
+    told: Description,
+    rollout: Rollout | None,
+    *,
+    link: str = "",
+) -> Picture:
+    members = await records.members(rollout)
+    decisions = tuple(await records.journal(rollout))
+    return Picture(
+        description=told,
+        progress=told.progress or _last_known(told, rollout, decisions=decisions),
+        rollout=rollout,
+        arms=await records.arms(members, ended=told.closed_at is not None),
+        decisions=decisions,
+        grounds=await grounding.of(members, decisions),
+        link=link,
+    )
+
+
+def agreement(decision: Decision) -> tuple[object, ...]:
+    """Return what two checks share that say the same; of any other line, all of it."""
+    if decision.kind is not Kind.CHECKED:
+        return (decision,)
+    standings = tuple(reading.standing for reading in decision.readings)
+    return (decision.stage, decision.action, standings)
 
 
 def link_to(ui: str, namespace: str, *, told: Description) -> str:
     """Return the page of the rollout in Temporal's web UI; nothing when no UI is known."""
     where = f"{quote(namespace, safe='')}/workflows/{quote(told.workflow_id, safe='')}"
     return f"{ui.rstrip('/')}/namespaces/{where}/{told.run_id}" if ui else ""
-
-
-def _is_of(found: Rollout, told: Description) -> bool:
-    """Say whether a record belongs to a workflow that does not name its record."""
-    if found.workflow_id != told.workflow_id or told.status == "failed":
-        return False
-    if found.concluded_at is None:
-        return told.closed_at is None or found.opened_at <= told.closed_at
-    return told.closed_at is not None and told.started_at <= found.concluded_at
 
 
 def _last_known(
@@ -228,7 +219,7 @@ def _last_known(
     if last and last.action:
         verdict = Verdict(action=last.action, reason=last.reason, readings=last.readings)
     stages = tuple(stage.percent for stage in rollout.plan.stages)
-    phase = str(told.memo.get("phase", Phase.OPENING))
+    phase = str(told.memo.get("phase", _recorded(rollout, decisions)))
     final = phase in (Phase.FINAL_BAKE, Phase.PROMOTED)
     return Progress(
         phase=Phase(phase) if phase in list(Phase) else Phase.OPENING,
@@ -245,3 +236,13 @@ def _last_known(
         checks=len(judged),
         waiting_for="nothing: it is over" if told.closed_at else str(told.memo.get("waiting_for")),
     )
+
+
+def _recorded(rollout: Rollout, decisions: Sequence[Decision]) -> Phase:
+    """Return what the journal says that a rollout does."""
+    if rollout.status is not RolloutStatus.LIVE:
+        return Phase(rollout.status.value)
+    found = Phase.OPENING
+    for decision in decisions:
+        found = SAID.get(decision.kind, found)
+    return found

@@ -1,11 +1,11 @@
 """The journal of a rollout: append-only lines, each with a key that makes retries harmless."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from sqlmodel import col, select
+from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from uuid_utils.compat import uuid7
 
@@ -97,24 +97,56 @@ async def amendments(session: AsyncSession, rollout_id: str) -> Sequence[Amended
     return [Amended.model_validate(row.details) for row in rows]
 
 
-async def judged(session: AsyncSession, rollout_id: str) -> Sequence[Judged]:
-    """Return every check with all that it rested on, oldest first."""
+async def judged(
+    session: AsyncSession, rollout_id: str, *, numbers: Collection[int] | None = None
+) -> Sequence[Judged]:
+    """Return every check, or those of the numbers, with all that it rested on, oldest first."""
     query = select(EvidenceRow, DecisionRow).join(DecisionRow)
     of_rollout = query.where(EvidenceRow.rollout_id == rollout_id)
+    if numbers is not None:
+        of_rollout = of_rollout.where(col(EvidenceRow.number).in_(numbers))
     rows = (await session.exec(of_rollout.order_by(col(EvidenceRow.number)))).all()
-    return [
-        Judged(
-            number=kept.number,
-            stage=line.stage,
-            percent=line.percent,
-            method=kept.method,
-            policy=kept.policy,
-            look=Look.model_validate(kept.look),
-            evidence=Evidence.model_validate(kept.evidence),
-            verdict=verdict_of(line),
-        )
-        for kept, line in rows
-    ]
+    return [_check(kept, line) for kept, line in rows]
+
+
+async def newest(session: AsyncSession, rollout_id: str) -> Judged | None:
+    """Return the latest check as `judged` does; None before the first."""
+    query = select(EvidenceRow, DecisionRow).join(DecisionRow)
+    of_rollout = query.where(EvidenceRow.rollout_id == rollout_id)
+    latest_first = of_rollout.order_by(col(EvidenceRow.number).desc()).limit(1)
+    found = (await session.exec(latest_first)).first()
+    return _check(*found) if found else None
+
+
+def _check(kept: EvidenceRow, line: DecisionRow) -> Judged:
+    return Judged(
+        number=kept.number,
+        stage=line.stage,
+        percent=line.percent,
+        method=kept.method,
+        policy=kept.policy,
+        look=Look.model_validate(kept.look),
+        evidence=Evidence.model_validate(kept.evidence),
+        verdict=verdict_of(line),
+    )
+
+
+async def even_numbers(session: AsyncSession, rollout_id: str, *, most: int) -> Sequence[int]:
+    """Return evenly many of the checks' numbers, and of each epoch the first and the last."""
+    query = select(EvidenceRow.number, DecisionRow.epoch).join(DecisionRow)
+    of_rollout = query.where(EvidenceRow.rollout_id == rollout_id)
+    found = (await session.exec(of_rollout.order_by(col(EvidenceRow.number)))).all()
+    stride = max(1, -(-len(found) // most))
+    ends = {epoch: number for number, epoch in found}
+    begins = {epoch: number for number, epoch in reversed(found)}
+    even = {number for place, (number, _) in enumerate(found) if place % stride == 0}
+    return sorted(even | {*ends.values(), *begins.values()})
+
+
+async def last_number(session: AsyncSession, rollout_id: str) -> int:
+    """Return the number of the latest check that kept what it rested on; 0 before the first."""
+    query = select(func.max(EvidenceRow.number)).where(EvidenceRow.rollout_id == rollout_id)
+    return (await session.exec(query)).one() or 0
 
 
 def verdict_of(line: DecisionRow) -> Verdict:

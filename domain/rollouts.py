@@ -4,7 +4,7 @@ Every method may be repeated: the journal's key of a step says whether it has be
 The id of any member of a bundle means the whole of it, all or nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 from sqlmodel import col, select
@@ -191,8 +191,20 @@ class RolloutManager(Rollbacks, Amendments):
         async with self._database.reading() as session:
             return await journals.read(session, rollout_id, limit=limit)
 
-    async def checks(self, rollout_id: str) -> Sequence[Judged]:
-        """Return every check with all that it rested on, oldest first.
+    async def last_check(self, rollout_id: str) -> int:
+        """Return the number of the latest check whose grounds are known; 0 if there is none."""
+        async with self._database.reading() as session:
+            return await journal.last_number(session, rollout_id)
+
+    async def even_checks(self, rollout_id: str, *, most: int) -> Sequence[int]:
+        """Return the numbers of about so many checks, evenly chosen: enough for a picture."""
+        async with self._database.reading() as session:
+            return await journal.even_numbers(session, rollout_id, most=most)
+
+    async def checks(
+        self, rollout_id: str, *, numbers: Collection[int] | None = None
+    ) -> Sequence[Judged]:
+        """Return every check, or those of the numbers, with all that it rested on, oldest first.
 
         Raises:
             NotFound: There is no such rollout, or retention deleted what its checks rested on.
@@ -203,7 +215,15 @@ class RolloutManager(Rollbacks, Amendments):
                     f"the evidence of rollout {rollout_id} was deleted on {gone_at:%Y-%m-%d}, as"
                     " retention says; its journal is kept: see it with `rampart journal`"
                 )
-            return await journal.judged(session, rollout_id)
+            return await journal.judged(session, rollout_id, numbers=numbers)
+
+    async def latest_check(self, rollout_id: str) -> Judged | None:
+        """Return the latest check with all that it rested on.
+
+        None before the first, of an unknown rollout, and once retention deleted what it rested on.
+        """
+        async with self._database.reading() as session:
+            return await journal.newest(session, rollout_id)
 
 
 async def _row(session: AsyncSession, rollout_id: str) -> RolloutRow:

@@ -89,6 +89,7 @@ class Demo:
 
     def _introduce(self, stack: Stack) -> None:
         self._say(f"{FLAG} has {FIRST} in production; {PER_SECOND} simulated users a second.")
+        self._say(f"dashboard    {stack.gateway}/ui, while this runs; to break one: --play")
         self._say(f"Temporal UI  {stack.ui}")
         self._say(f"worker       pid {stack.worker_pid}: kill -9 it if you like")
 

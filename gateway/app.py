@@ -9,15 +9,14 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Header, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
-from fastapi.telemetry import TelemetryConfig
 from opentelemetry.trace import TracerProvider
 from sse_starlette import EventSourceResponse
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from control.payloads import Codec
+from domain.database import Database
 from domain.errors import RampartError
 from domain.experiments import ABTestManager
 from domain.intake.intake import Intake
@@ -26,13 +25,15 @@ from domain.rollouts import RolloutManager
 from domain.segments.audience import SegmentRouter
 from domain.tokens import Keyring, Role, TokenManager
 from domain.versions import VersionManager
+from gateway.around import across, traced
 from gateway.codec import CodecRoutes
 from gateway.dashboard import visit
 from gateway.dashboard.dashboard import Dashboard
+from gateway.dashboard.demo import Demo
 from gateway.dashboard.pages import Pages
 from gateway.document import complete
 from gateway.evaluation import FLAG, FLAGS, AllFlags, Evaluator, OneFlag
-from gateway.front import ANY_TOKEN, PUBLIC, Front
+from gateway.front import Front
 from gateway.guard import Guard
 from gateway.health import Check, HealthRoutes, Measure
 from gateway.ingestion import Events, Exposures
@@ -52,9 +53,6 @@ from gateway.telemetry import Telemetry
 from gateway.templates import Templates
 
 TITLE = "rampart"
-# What only looks after the process, and what stays open for hours.
-UNTRACED = PUBLIC | ANY_TOKEN | {CHANGES}
-
 Opened = AbstractAsyncContextManager[object]
 
 
@@ -63,15 +61,18 @@ class Services:
     """What a gateway works with.
 
     Attributes:
+        database: What the pages read.
         keyring: None lets everybody do everything.
         visitor: The name of who comes without a token where none is needed.
         resources: Entered, in this order, before the first request, and left after the last:
             the router, the intake, whatever feeds them.
         checks: What `/readyz` asks, by name.
         measures: Return what else `/metrics` shows.
+        demo: Has users come whom the pages can hurt; None everywhere but in `rampart demo`.
         codec: Opens what Temporal was given, for operators; None: there is no `/codec`.
     """
 
+    database: Database
     router: SegmentRouter
     intake: Intake
     operators: Operators
@@ -85,6 +86,7 @@ class Services:
     checks: Mapping[str, Check] = field(default_factory=dict)
     measures: tuple[Measure, ...] = ()
     codec: Codec | None = None
+    demo: Demo | None = None
 
 
 class Gateway:
@@ -113,6 +115,14 @@ class Gateway:
         rates = Rates(limits.per_second, burst=limits.burst)
         self._guard = Guard(services.keyring, rates, visitor=services.visitor)
         self._pages = Pages(open=services.keyring is None)
+        self._dashboard = Dashboard(
+            self._pages,
+            self._guard,
+            services.operators,
+            services.database,
+            limits=limits,
+            demo=services.demo,
+        )
         self._templates = Templates(services.versions)
         services.router.listen(self._templates.want)
         self._exposures = ExposureRecorder(
@@ -121,7 +131,7 @@ class Gateway:
         self._streams = Streams(services.router, self._guard, limits=limits)
         self._measure()
         front = self._front()
-        self.app: ASGIApp = _across(front, origins) if origins else front
+        self.app: ASGIApp = across(front, origins) if origins else front
 
     @asynccontextmanager
     async def running(self, _app: object = None) -> AsyncIterator[None]:
@@ -132,6 +142,7 @@ class Gateway:
                 if resource is not None:
                     await stack.enter_async_context(resource)
             await stack.enter_async_context(self._exposures)
+            await stack.enter_async_context(self._dashboard.watches)
             yield
 
     def _front(self) -> Front:
@@ -162,7 +173,7 @@ class Gateway:
             docs_url=None,
             redoc_url=None,
             redirect_slashes=False,
-            telemetry=_telemetry(self._spans),
+            telemetry=traced(self._spans),
             lifespan=self.running,
         )
         for routes in (
@@ -182,10 +193,9 @@ class Gateway:
         app.get(CHANGES, tags=["evaluation"], summary="Follow changes, as server-sent events")(
             self._changes
         )
-        dashboard = Dashboard(self._pages, self._guard, services.operators, services.rollouts)
-        for router in dashboard.routers():
+        for router in self._dashboard.routers():
             app.include_router(router)
-        app.router.routes.append(dashboard.static())
+        app.router.routes.append(self._dashboard.static())
         app.add_exception_handler(RampartError, self._on_error)
         app.add_exception_handler(HTTPException, self._on_http)
         app.add_exception_handler(RequestValidationError, self._on_invalid)
@@ -200,10 +210,11 @@ class Gateway:
         last_event_id: Annotated[str | None, Header(max_length=100)] = None,
     ) -> EventSourceResponse:
         """Tell each change of what users are served; `since` is a version told before."""
+        headers = dict(request.scope["headers"])
         if ticket is not None:
-            token = await self._guard.admit_ticket(ticket)
+            token = await self._guard.admit_ticket(ticket, headers)
         else:
-            token = await self._guard.admit(dict(request.scope["headers"]), Role.EVALUATE)
+            token = await self._guard.admit(headers, Role.EVALUATE)
         events = self._streams.follow(token, since=last_event_id or since)
         return EventSourceResponse(events, ping=0, send_timeout=30)
 
@@ -235,38 +246,10 @@ class Gateway:
         total("exposures_dropped", "Too many, or refused.", lambda: exposures.dropped)
         gauge("exposures_waiting", "Exposures to be recorded.", lambda: exposures.waiting)
         gauge("streams_open", "Clients that follow changes.", lambda: self._streams.open)
+        watches = self._dashboard.watches
+        gauge("pages_watched", "Pages of rollouts that are kept fresh.", lambda: watches.open)
         gauge("flags", "Flags that are known.", lambda: len(services.router.snapshots))
         gauge("routing_stale", "1 if epochs could not be read.", lambda: services.router.stale)
-
-
-def _telemetry(spans: TracerProvider | None) -> TelemetryConfig:
-    """Have FastAPI make a span for a request, and nothing else: its logs would repeat bodies."""
-    config = TelemetryConfig(
-        tracing=spans is not None,
-        metrics=False,
-        logs=False,
-        operation_spans=False,
-        auto_configure=False,
-        exclude=lambda scope: scope["path"] in UNTRACED,
-    )
-    return config if spans is None else {**config, "tracer_provider": spans}
-
-
-def _across(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
-    """Let scripts of these origins ask, with their tokens; the answers' headers may be read."""
-    return CORSMiddleware(
-        app,
-        allow_origins=origins,
-        allow_methods=["GET", "POST"],
-        allow_headers=[
-            "authorization",
-            "content-type",
-            "if-none-match",
-            "x-api-key",
-            "x-namespace",
-        ],
-        expose_headers=["etag", "retry-after"],
-    )
 
 
 def _document(app: FastAPI) -> dict[str, Any]:

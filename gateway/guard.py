@@ -8,6 +8,7 @@ from domain.tokens import Keyring, Role, Token
 from gateway import tickets
 from gateway.problems import Problem, retry_after
 from gateway.rates import Rates
+from gateway.rebinding import refuse_other_names
 
 CHALLENGE = 'Bearer realm="rampart"'
 
@@ -36,21 +37,23 @@ class Guard:
             role: What its token must be good for; None: any live token will do.
 
         Raises:
-            Problem: 401 without a live token, 403 if it may not do this, 429 if it asks too often.
+            Problem: 401 without a live token, 403 if it may not do this, 429 if it asks too often;
+                421 if everybody may, and it was not sent to this machine's own name.
             Unavailable: Tokens cannot be read.
         """
         if self._keyring is None:
+            refuse_other_names(headers)
             return self._visitor
         return self._checked(await self._keyring.holder(_sent(headers)), role)
 
-    async def admit_ticket(self, text: str) -> Token:
+    async def admit_ticket(self, text: str, headers: Mapping[bytes, bytes]) -> Token:
         """Return whose ticket it is; see `gateway.tickets`. It is good for following changes.
 
         Raises:
             Problem, Unavailable: As for `admit`.
         """
         if self._keyring is None:
-            return self._visitor
+            return await self.admit(headers, Role.EVALUATE)
         return self._checked(await tickets.holder(self._keyring, text), Role.EVALUATE)
 
     async def ticket(self, token: Token) -> str:

@@ -17,6 +17,9 @@ class Limits:
         exposures: Waiting to be recorded; what comes while so many wait is not.
         flush: How often exposures are recorded.
         streams: Clients that may follow changes at the same time.
+        viewers: Pages of rollouts that may be kept fresh at the same time.
+        look: How often a rollout is looked at while somebody watches its page.
+        logins: Wrong tokens of one address within `login_within`; then it waits.
         heartbeat: How often a stream without changes says that it is alive.
     """
 
@@ -28,4 +31,8 @@ class Limits:
     exposures: int = 100_000
     flush: timedelta = timedelta(seconds=1)
     streams: int = 1_000
+    viewers: int = 200
+    look: timedelta = timedelta(seconds=1)
+    logins: int = 10
+    login_within: timedelta = timedelta(minutes=1)
     heartbeat: timedelta = timedelta(seconds=15)

@@ -25,9 +25,13 @@ def gateway(
     open_: Annotated[
         bool, typer.Option("--open", help="Ask nobody for a token.", hidden=True)
     ] = False,
+    demo: Annotated[
+        str, typer.Option(help="A file by which the demo is switched.", hidden=True)
+    ] = "",
 ) -> None:
     """Serve evaluation, events and the operator's verbs over HTTP; as many as you like."""
-    from serve import LOOPBACK, Options, serve
+    from gateway.rebinding import LOOPBACK
+    from serve import Options, serve
     from settings import Settings
 
     if open_ and host not in LOOPBACK:
@@ -39,5 +43,6 @@ def gateway(
         open=open_,
         origins=tuple(origin or ()),
         codec=codec,
+        demo=demo,
     )
     serve(Settings.from_env(), options)

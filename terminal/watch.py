@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.live import Live
 
 from control.connection import Unreachable
-from control.picture import Picture, Viewer
+from control.picture import Picture, Viewer, agreement
 from domain.errors import Unavailable
 from domain.record import Decision
 from terminal import screen
@@ -86,7 +86,7 @@ class Lines:
         self._console.print(line, soft_wrap=True)
 
     def _is_change(self, decision: Decision) -> bool:
-        before, self._line = self._line, screen.agreement(decision)
+        before, self._line = self._line, agreement(decision)
         return before != self._line
 
 

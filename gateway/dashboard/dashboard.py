@@ -7,12 +7,19 @@ from fastapi import APIRouter
 from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 
-from domain.rollouts import RolloutManager
+from domain.database import Database
 from gateway.dashboard import visit
+from gateway.dashboard.demo import Demo, DemoPages
+from gateway.dashboard.experiments import ExperimentPages
 from gateway.dashboard.login import LoginPages
+from gateway.dashboard.monitors import MonitorPages
 from gateway.dashboard.pages import Pages
-from gateway.dashboard.rollouts import RolloutPages
+from gateway.dashboard.prompts import PromptPages
+from gateway.dashboard.rings import RingsPages
+from gateway.dashboard.rollouts.live import Watches
+from gateway.dashboard.rollouts.pages import RolloutPages
 from gateway.guard import Guard
+from gateway.limits import Limits
 from gateway.operators import Operators
 
 HERE = Path(__file__).parent
@@ -22,9 +29,27 @@ class Dashboard:
     """All pages."""
 
     def __init__(
-        self, pages: Pages, guard: Guard, operators: Operators, rollouts: RolloutManager
+        self,
+        pages: Pages,
+        guard: Guard,
+        operators: Operators,
+        database: Database,
+        *,
+        limits: Limits,
+        demo: Demo | None,
     ) -> None:
-        self._parts = (LoginPages(pages, guard), RolloutPages(pages, operators, rollouts))
+        rollouts = RolloutPages(pages, guard, operators, database, limits=limits, demo=demo)
+        self.watches: Watches = rollouts.watches  # entered by who serves the pages
+        shown = (DemoPages(demo, database),) if demo else ()
+        self._parts = (
+            LoginPages(pages, guard, limits=limits),
+            rollouts,
+            ExperimentPages(pages, operators, database),
+            PromptPages(pages, database),
+            RingsPages(pages, operators, database),
+            MonitorPages(pages, operators),
+            *shown,
+        )
 
     def routers(self) -> Iterator[APIRouter]:
         """Yield the routes of every page."""

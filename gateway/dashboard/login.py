@@ -9,9 +9,11 @@ from starlette.responses import RedirectResponse, Response
 
 from domain.tokens import Role
 from gateway.dashboard import visit
+from gateway.dashboard.attempts import Attempts
 from gateway.dashboard.pages import Pages
 from gateway.guard import Guard
-from gateway.problems import Problem
+from gateway.limits import Limits
+from gateway.problems import Problem, retry_after
 
 Next = Annotated[str, Query(max_length=2000)]
 
@@ -19,8 +21,9 @@ Next = Annotated[str, Query(max_length=2000)]
 class LoginPages:
     """Takes a token once, and has the browser keep it."""
 
-    def __init__(self, pages: Pages, guard: Guard) -> None:
+    def __init__(self, pages: Pages, guard: Guard, *, limits: Limits) -> None:
         self._pages = pages
+        self._attempts = Attempts(limits.logins, within=limits.login_within)
         self._guard = guard
 
     def router(self) -> APIRouter:
@@ -47,10 +50,9 @@ class LoginPages:
         next: Annotated[str, Form(max_length=2000)] = visit.ROOT,
     ) -> Response:
         """Let an operator in; say to anybody else what is wrong."""
-        text = token.strip()
-        sent = {b"authorization": b"Bearer " + text.encode("latin-1", "replace")}
+        text, address = token.strip(), request.client.host if request.client else ""
         try:
-            await self._guard.admit(sent, Role.OPERATE)
+            await self._admit(address, _sent(request, text))
         except Problem as problem:
             return self._pages.show(
                 request, "login.html", status=problem.status, next=_ours(next), wrong=problem.detail
@@ -59,11 +61,28 @@ class LoginPages:
         visit.remember(response, text, secure=request.url.scheme == "https")
         return response
 
+    async def _admit(self, address: str, headers: dict[bytes, bytes]) -> None:
+        """Refuse a token that may not operate, and who has tried too many of them."""
+        if wait := self._attempts.wait(address):
+            detail = f"too many tokens were wrong: try again in {wait.total_seconds():.0f} s"
+            raise Problem(HTTPStatus.TOO_MANY_REQUESTS, detail, headers=retry_after(wait))
+        try:
+            await self._guard.admit(headers, Role.OPERATE)
+        except Problem:
+            self._attempts.fail(address)
+            raise
+
     async def leave(self) -> Response:
         """Have the browser forget the token."""
         response = _to(visit.LOGIN)
         visit.forget(response)
         return response
+
+
+def _sent(request: Request, text: str) -> dict[bytes, bytes]:
+    """Return the headers of a request with that token."""
+    host = request.headers.get("host", "").encode("latin-1")
+    return {b"authorization": b"Bearer " + text.encode("latin-1", "replace"), b"host": host}
 
 
 def _ours(path: str) -> str:

@@ -9,7 +9,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 
 from domain.duration import spell
-from gateway.dashboard import visit
+from gateway.dashboard import instants, visit
+from gateway.dashboard.figures import FILTERS
 from gateway.exchange import Answer
 from gateway.front import HOLDER
 from gateway.problems import Problem
@@ -41,7 +42,15 @@ class Pages:
             lstrip_blocks=True,
         )
         self._templates.globals |= {"root": visit.ROOT, "open": open}
-        self._templates.filters |= {"words": words, "instant": instant, "spell": spell}
+        self._templates.filters |= {
+            "words": words,
+            "instant": instant,
+            "spell": spell,
+            "moment": instants.moment,
+            "minute": instants.minute,
+            "at": instants.at,
+            "place": place,
+        } | FILTERS
 
     def show(
         self,
@@ -81,3 +90,8 @@ def words(name: str) -> str:
 def instant(when: datetime) -> str:
     """Return `2026-01-31 12:00:00 UTC`."""
     return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def place(text: str) -> str:
+    """Return a text as a part of an address, whatever it holds."""
+    return quote(text, safe="")

@@ -32,8 +32,9 @@ def is_public(path: str) -> bool:
 
 
 def bearer(headers: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
-    """Return the token of the cookie as the header that says the same."""
-    return {b"authorization": f"Bearer {_token(headers)}".encode("latin-1", "replace")}
+    """Return the token of the cookie as the header that says the same, and who was asked."""
+    token = f"Bearer {_token(headers)}".encode("latin-1", "replace")
+    return {b"authorization": token, b"host": headers.get(b"host", b"")}
 
 
 def refuse_other_sites(method: str, headers: Mapping[bytes, bytes]) -> None:

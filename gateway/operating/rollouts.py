@@ -1,6 +1,5 @@
 """`/v1/rollouts`: start, watch and steer rollouts."""
 
-import asyncio
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated
@@ -8,11 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import Field, JsonValue
 
-from control.connection import NoRollout, Unreachable
-from control.keys import identity
-from control.rollouts import TELLING, Description, Verb
+from control.connection import NoRollout
+from control.rollouts import Description, Verb
 from domain.bundles.companions import MOST
-from domain.errors import InvalidValue
 from domain.plan import RolloutRequest
 from domain.record import Decision
 from domain.rollouts import RolloutManager
@@ -25,9 +22,9 @@ from gateway.operators import (
     Operators,
     Plan,
     Reason,
-    Said,
     prompt_of,
 )
+from gateway.orders import Orders, Steered
 
 PLACE = "/v1/rollouts"
 DIRECT = "Of a rollback: in the database, with Temporal up or down."
@@ -85,18 +82,13 @@ class Steering(Order):
     )
 
 
-class Steered(Said):
-    """What the rollout answered; of a change to the plan, a line for each value."""
-
-    changes: Sequence[str] = ()
-
-
 class RolloutRoutes:
     """The verbs of `control.rollouts.Control`, by the name of the token's holder."""
 
     def __init__(self, operators: Operators, rollouts: RolloutManager) -> None:
         self._operators = operators
         self._rollouts = rollouts
+        self._orders = Orders(operators, rollouts)
 
     def router(self) -> APIRouter:
         """Return the routes."""
@@ -153,36 +145,8 @@ class RolloutRoutes:
         direct: Annotated[bool, Query(description=DIRECT)] = False,
     ) -> Steered:
         """Send a verb; a rollback is never refused."""
-        name, prompt_type = prompt_of(flag)
         asked = given.model_dump(exclude_unset=True) if given else {}
         reason = asked.pop("reason", "")
-        identity(verb, {"reason": reason, "key": key, **asked})  # refuses what cannot be meant
-        if direct:
-            return await self._directly(flag, verb, reason, by=holder.name)
-        control = await self._operators.rollouts()
-        try:
-            answer = await control.order(
-                verb, name, prompt_type, reason=reason, by=holder.name, key=key, asked=asked
-            )
-        except NoRollout:
-            if verb is Verb.ROLLBACK and await self._rollouts.roll_back_prompt(
-                name, prompt_type, reason=reason or "its workflow was gone", by=holder.name
-            ):
-                return Steered(said="rolled back in the database: its workflow was gone")
-            raise
-        return Steered(said=answer.said, changes=answer.changes)
-
-    async def _directly(self, flag: str, verb: Verb, reason: str, *, by: str) -> Steered:
-        """Roll back in the database, then tell the workflow, if Temporal is there."""
-        if verb is not Verb.ROLLBACK:
-            raise InvalidValue(f"direct: only a rollback can be, got {verb.value}")
-        prompt = prompt_of(flag)
-        proof = await self._rollouts.roll_back_directly(*prompt, reason=reason, by=by)
-        try:
-            async with asyncio.timeout(TELLING.total_seconds()):
-                control = await self._operators.rollouts()
-            told = await control.tell(*prompt, reason=proof.reason, by=by)
-        except (Unreachable, TimeoutError):
-            told = False
-        then = "was told" if told else "was not reached, and will find it so"
-        return Steered(said=f"rolled back directly, and read back; its workflow {then}")
+        return await self._orders.send(
+            verb, flag, reason=reason, by=holder.name, key=key, direct=direct, asked=asked
+        )

@@ -41,7 +41,7 @@ async def way_in(database: Database) -> AsyncIterator[Entrance]:
 
 
 class There:
-    """Temporal, as `serve.Temporal` reaches it."""
+    """Temporal, as `control.reach.Temporal` reaches it."""
 
     def __init__(self, client: Client, queue: str, *, database: Database) -> None:
         self._client = client

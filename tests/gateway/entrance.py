@@ -26,6 +26,7 @@ from domain.prompts import PromptVariant
 from domain.segments.audience import SegmentRouter
 from domain.tokens import Keyring, Role, TokenManager
 from gateway.app import Gateway, Services
+from gateway.dashboard.demo import Demo
 from gateway.limits import Limits
 from gateway.vitals import Vitals
 from tests.house import House
@@ -73,6 +74,22 @@ class Entrance:
         headers = {"authorization": f"Bearer {self.texts[role]}"} if role else {}
         sent = headers | more.pop("headers", {})
         return await self.client.request(method, path, headers=sent, **more)
+
+    async def enter(self, role: Role = Role.OPERATE) -> None:
+        """Log in, as a browser does."""
+        await self.client.post("/ui/login", data={"token": self.texts[role]})
+
+    async def page(self, path: str = "", *, status: int = 200) -> str:
+        """Return a page."""
+        answer = await self.client.get(f"/ui{path}")
+        assert answer.status_code == status, answer.text
+        return answer.text
+
+    async def submit(self, path: str, **fields: str) -> httpx.Response:
+        """Send a form, as a browser does, and go where that leads."""
+        headers = {"sec-fetch-site": "same-origin"}
+        answer = await self.client.post(f"/ui{path}", data=fields, headers=headers)
+        return await self.client.get(answer.headers["location"]) if answer.is_redirect else answer
 
     async def report(self, body: Any, **more: Any) -> httpx.Response:
         """Send events."""
@@ -132,6 +149,8 @@ async def entrance(
     origins: tuple[str, ...] = (),
     spans: TracerProvider | None = None,
     codec: Codec | None = None,
+    demo: Demo | None = None,
+    open: bool = False,
 ) -> AsyncIterator[Entrance]:
     """Open a gateway: everything in it is the real thing, but for what is given."""
     house = House(database)
@@ -150,6 +169,7 @@ async def entrance(
 
     gateway = Gateway(
         Services(
+            database=database,
             router=router,
             intake=intake or DirectIntake(MetricsCollector(database)),
             operators=operators or Away(),
@@ -157,11 +177,12 @@ async def entrance(
             experiments=house.experiments,
             rollouts=house.rollouts,
             tokens=manager,
-            keyring=Keyring(manager, fresh=POLL),
+            keyring=None if open else Keyring(manager, fresh=POLL),
             resources=(router,),
             checks={"database": answers},
             measures=(Vitals(CensusManager(database), fresh=timedelta(0)).measured,),
             codec=codec,
+            demo=demo,
         ),
         limits=limits or Limits(flush=POLL),
         origins=origins,

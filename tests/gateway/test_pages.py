@@ -1,9 +1,14 @@
 """The way into the pages: by a token in a cookie, and not by way of another site."""
 
+from datetime import timedelta
+
+import httpx
 import pytest
 
+from domain.database import Database
 from domain.tokens import Role
-from tests.gateway.entrance import Entrance
+from gateway.limits import Limits
+from tests.gateway.entrance import Entrance, entrance
 
 ELSEWHERE = ("https://evil.example", "//evil.example", "/ui/../v1/tokens", "/ui/\\evil.example", "")
 
@@ -131,3 +136,23 @@ async def test_logged_out_the_browser_forgets(way_in: Entrance) -> None:
     await way_in.client.post("/ui/logout")
 
     assert (await way_in.client.get("/ui")).status_code == 303
+
+
+async def test_who_tries_many_wrong_tokens_has_to_wait_and_others_need_not(
+    sqlite: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with entrance(sqlite, limits=Limits(logins=3, login_within=timedelta(hours=1))) as way_in:
+        guesses = [
+            await way_in.client.post("/ui/login", data={"token": f"rampart_00_{number}"})
+            for number in range(4)
+        ]
+        late = await way_in.client.post("/ui/login", data={"token": way_in.texts[Role.OPERATE]})
+        elsewhere = httpx.ASGITransport(app=way_in.gateway.app, client=("10.0.0.9", 1))
+        async with httpx.AsyncClient(transport=elsewhere, base_url="http://gateway") as other:
+            let_in = await other.post("/ui/login", data={"token": way_in.texts[Role.OPERATE]})
+
+    assert [guess.status_code for guess in guesses] == [401, 401, 401, 429]
+    assert "too many tokens were wrong" in guesses[-1].text
+    assert (late.status_code, let_in.status_code) == (429, 303)
+    assert "rampart_00" not in caplog.text
+    assert way_in.texts[Role.OPERATE] not in caplog.text

@@ -1,6 +1,7 @@
 """Every route there is, and who may ask it: a route that is not listed here fails."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from control.payloads import Codec
 from domain.database import Database
 from domain.tables import TokenRow
 from domain.tokens import Role
+from embedded.switch import Switch
 from gateway.front import Front
 from tests.gateway.entrance import Entrance, entrance
 
@@ -61,7 +63,7 @@ MAY: dict[str, set[Role | None] | set[Role]] = {
     "POST /codec/encode": OPERATORS,
 }
 NAMES = {"flag": "greeting.system", "key": "greeting.system", "verb": "rollback", "name": "nightly",
-         "version": "1.1.0"}  # fmt: skip
+         "version": "1.1.0", "button": "break"}  # fmt: skip
 # What would do something, were it let in.
 BODIES: dict[str, Any] = {
     "POST /v1/events": [{"version_id": "v-1"}],
@@ -80,7 +82,24 @@ BODIES: dict[str, Any] = {
 PAGES = {
     "GET /ui",
     "GET /ui/rollouts/{flag}",
+    "GET /ui/rollouts/{flag}/live",
     "POST /ui/rollouts/{flag}/{verb}",
+    "GET /ui/experiments",
+    "GET /ui/experiments/{flag}",
+    "POST /ui/experiments/{flag}/{verb}",
+    "GET /ui/prompts",
+    "GET /ui/prompts/{flag}",
+    "GET /ui/prompts/{flag}/diff",
+    "GET /ui/prompts/{flag}/history",
+    "GET /ui/prompts/{flag}/versions/{version}",
+    "POST /ui/prompts/{flag}/tags",
+    "POST /ui/prompts/{flag}/revert",
+    "GET /ui/rings/{flag}",
+    "POST /ui/rings/{flag}/{verb}",
+    "GET /ui/monitors",
+    "GET /ui/monitors/{name}",
+    "POST /ui/monitors/{name}/stop",
+    "POST /ui/demo/{button}",
 }
 # … but for those by which one gets in and out.
 DOORS = {"GET /", "GET /ui/login", "POST /ui/login", "POST /ui/logout"}
@@ -88,9 +107,10 @@ STREAMS = {"GET /v1/changes"}  # does not end for who may follow it; `test_serve
 
 
 @pytest_asyncio.fixture
-async def whole(sqlite: Database) -> Any:
+async def whole(sqlite: Database, tmp_path: Path) -> Any:
     """A gateway with every route there can be."""
-    async with entrance(sqlite, codec=Codec({"k1": bytes(32)})) as found:
+    demo = Switch(tmp_path / "switch.json")
+    async with entrance(sqlite, codec=Codec({"k1": bytes(32)}), demo=demo) as found:
         yield found
 
 

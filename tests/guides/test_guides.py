@@ -201,7 +201,9 @@ def test_every_variable_of_the_environment_is_explained() -> None:
     assert {name for name in shown if name.startswith("RAMPART_")} <= set(read)
 
 
-@pytest.mark.parametrize("document", [GUIDES / "getting-started.md", GUIDES / "operating.md"])
+@pytest.mark.parametrize(
+    "document", [GUIDES / "getting-started.md", GUIDES / "operating.md", GUIDES / "temporal-ui.md"]
+)
 def test_the_columns_are_those_the_worker_registers(document: Path) -> None:
     named = set(re.findall(r"\bRampart[A-Z]\w+", document.read_text()))
 

@@ -1,0 +1,1 @@
+"""The pages of rollouts: all of them, and each."""
