@@ -119,6 +119,7 @@ def test_the_page_offers_what_would_be_followed_and_nothing_else() -> None:
     assert baking == [Verb.PAUSE, Verb.PROMOTE, Verb.SKIP, Verb.EXTEND, Verb.ROLLBACK, Verb.AMEND]
     assert paused == [Verb.RESUME, Verb.EXTEND, Verb.ROLLBACK, Verb.AMEND]
     assert offers(State(), now=now) == [Verb.PAUSE, Verb.ROLLBACK]
+    assert offers(State(stage=3), now=now) == [Verb.PAUSE, Verb.ROLLBACK]  # as somebody forged it
 
 
 def test_a_timer_tells_what_the_last_check_said_and_what_the_rollout_does() -> None:
