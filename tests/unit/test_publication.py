@@ -137,6 +137,8 @@ def test_a_timer_tells_what_the_last_check_said_and_what_the_rollout_does() -> N
     assert fresh == "baking at 10 % until 2026-11-23 12:00:05 UTC"
     assert judged == f"check 1: hold; {fresh}"
     assert captions.wait(state, now=now) == "check 1: hold; paused at 10 % by ann: lunch"
+    state.pause = Command(by="ann", reason="[x](http://evil)")
+    assert captions.wait(state, now=now).endswith("by ann: \\[x\\](http://evil)")
 
 
 def test_the_page_and_the_memo_of_a_bundle_name_who_goes_along() -> None:
