@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE# else each of some hundred processes compiles a
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: FORCE help setup demo play dev test check lint types audit chaos clients browser alerts bench record compose
+.PHONY: FORCE help setup demo play dev test check lint types audit docs chaos clients browser alerts bench record compose
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' Makefile
@@ -40,7 +40,7 @@ dev: $(STAMP) ## Temporal with its web UI, a database, a worker and a gateway, u
 test: $(STAMP) ## the test suite; one test: make test ARGS="-k name"
 	@$(RUN) pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-check: lint types audit test ## what a change must pass
+check: lint types audit docs test ## what a change must pass
 
 lint: $(STAMP) ## ruff: rules and format
 	@$(RUN) ruff check .
@@ -51,6 +51,9 @@ types: $(STAMP) ## mypy --strict
 
 audit: $(STAMP) ## known vulnerabilities of what is locked; where nobody answers: AUDIT=--strict fails
 	@$(RUN) tests.audit $(AUDIT)
+
+docs: $(STAMP) ## the documentation as a site in site/, links checked
+	@$(RUN) docs.site
 
 chaos: $(STAMP) ## the tests that kill things, the matrix of faults, thousands of sequences
 	@$(call marked,chaos)

@@ -5,23 +5,30 @@ unreachable, with one line on stderr; 130 interrupted.
 """
 
 import asyncio
+import re
 import shlex
 import sys
+from importlib import metadata
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer._completion_classes import completion_init
 from typer.exceptions import TyperException
 
 from terminal.amending import OPERATE, amendments
 from terminal.auditing import audit
 from terminal.catalog import plans, versions
+from terminal.completion import completion
 from terminal.console import Usage, carry_out, out, say, warn
+from terminal.doctoring import doctor
 from terminal.experimenting import experiments
 from terminal.hindsight import hindsight
 from terminal.monitoring import monitors
 from terminal.notifying import notifying
 from terminal.reconciling import reconcile
+from terminal.reporting import report
 from terminal.segments import rings, segments
 from terminal.serving import gateway
 from terminal.simulating import simulate
@@ -45,7 +52,7 @@ Use it here:
 
 {next}
 
-All commands: rampart --help\
+All commands: rampart --help      Something amiss: rampart doctor\
 """
 NEXT = """\
 In another terminal:
@@ -72,7 +79,15 @@ Temporal UI  {ui}
 Ctrl-C ends it.\
 """
 RUN = "Run"
+# How typer, and pydantic within it, say what we say otherwise.
+PHRASES = {
+    "Input should be": "must be",
+    "Value error, ": "",
+    ", unable to parse string as .*": "",
+    r"[Gg]ot unexpected extra arguments? ?(?:\(s\))? \((.*)\)": r"one word too many: '\1'",
+}
 
+completion_init()
 app = typer.Typer(
     help="Durable rollouts on Temporal, watched and rolled back by themselves.",
     add_completion=False,
@@ -82,9 +97,23 @@ app = typer.Typer(
 )
 
 
+rest = typer.Typer()
+rest.command(rich_help_panel=OPERATE)(reconcile)
+rest.command(rich_help_panel=LOOK)(report)
+rest.command(rich_help_panel=LOOK)(simulate)
+rest.command(rich_help_panel=LOOK)(audit)
+
+
 @app.callback(invoke_without_command=True)
-def welcome(context: typer.Context) -> None:
+def welcome(
+    context: typer.Context,
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
     """Durable rollouts on Temporal, watched and rolled back by themselves."""
+    if version:
+        say(f"rampart {metadata.version('rampart-rollouts')}")
+        raise typer.Exit
     if context.invoked_subcommand is None:
         say(WELCOME.replace("{next}", NEXT))
 
@@ -174,15 +203,15 @@ def worker() -> None:
 
 
 app.command(rich_help_panel=RUN)(gateway)
+app.command(rich_help_panel=RUN)(doctor)
+app.command(rich_help_panel=RUN)(completion)
 app.add_typer(storage, name="db", rich_help_panel=RUN)
 app.add_typer(stream, name="stream", rich_help_panel=RUN)
 app.add_typer(tokens, name="token", rich_help_panel=RUN)
 app.add_typer(rollouts)
 app.add_typer(amendments)
 app.add_typer(hindsight)
-app.command(rich_help_panel=OPERATE)(reconcile)
-app.command(rich_help_panel=LOOK)(simulate)
-app.command(rich_help_panel=LOOK)(audit)
+app.add_typer(rest)
 app.add_typer(versions, name="version", rich_help_panel=OPERATE)
 app.add_typer(plans, name="plan", rich_help_panel=OPERATE)
 app.add_typer(segments, name="segment", rich_help_panel=OPERATE)
@@ -269,7 +298,22 @@ def _usage(error: TyperException) -> str:
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "rampart"
     message = error.format_message().rstrip(".")
-    return f"{message[:1].lower()}{message[1:]} (see `{command} --help`)"
+    for pattern, ours in PHRASES.items():
+        message = re.sub(pattern, ours, message)
+    return f"{message[:1].lower()}{message[1:]}{_given(error)} (see `{command} --help`)"
+
+
+def _given(error: TyperException) -> str:
+    """Return what an option was given, which typer does not repeat."""
+    names = getattr(getattr(error, "param", None), "opts", ())
+    if not error.format_message().startswith("Invalid"):
+        return ""
+    for name, value in pairwise([*sys.argv, ""]):
+        if name in names:
+            return f", got {value!r}"
+        if name.partition("=")[0] in names:
+            return f", got {name.partition('=')[2]!r}"
+    return ""
 
 
 if __name__ == "__main__":

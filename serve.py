@@ -234,7 +234,11 @@ async def _look_at(database: Database) -> None:
 
 
 def _bound(options: Options) -> socket.socket:
-    found = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)
+    where = f"{options.host}:{options.port}"
+    try:
+        found = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        raise OSError(f"cannot listen at {where}: {error.strerror}") from error
     family, kind, _, _, address = found[0]
     listener = socket.socket(family, kind)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -242,9 +246,7 @@ def _bound(options: Options) -> socket.socket:
         listener.bind(address)
     except OSError as error:
         listener.close()
-        raise OSError(
-            f"cannot listen at {options.host}:{options.port}: {error.strerror}"
-        ) from error
+        raise OSError(f"cannot listen at {where}: {error.strerror}") from error
     listener.set_inheritable(True)
     return listener
 

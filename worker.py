@@ -44,6 +44,8 @@ from domain.retention.manager import RetentionManager
 from domain.rollouts import RolloutManager
 from domain.segments.lanes import SegmentManager
 from domain.trials.manager import TrialManager
+from reports.enclosing import Enclosing
+from reports.reporter import Reporter
 from settings import Settings
 from telemetry import logs, meters, tracing
 from workflows.experiments.workflow import ExperimentWorkflow
@@ -253,8 +255,13 @@ async def _notify(settings: Settings, client: Client, database: Database) -> Non
     """
     try:
         directory = Directory.read(settings.notify, settings.notify_file)
+        reporter = Reporter(database, ui=settings.ui_url, namespace=client.namespace)
         post = await asyncio.to_thread(
-            Post, directory, ui=settings.ui_url, namespace=client.namespace
+            Post,
+            directory,
+            ui=settings.ui_url,
+            namespace=client.namespace,
+            enclose=Enclosing(reporter).enclose,
         )
     except InvalidValue as error:
         logger.error("nobody is notified until this is mended: %s", error)

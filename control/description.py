@@ -44,4 +44,5 @@ def where(found: Description) -> str:
     told = found.memo
     if not told:
         return f"{found.workflow_id} is {found.status}"
-    return f"{told.get('change')} is {told.get('phase')}, stage {told.get('stage')}"
+    phase = str(told.get("phase")).replace("_", " ")
+    return f"{told.get('change')} is {phase}, stage {told.get('stage')}"

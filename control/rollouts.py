@@ -50,7 +50,10 @@ Handle = WorkflowHandle[RolloutWorkflow, Outcome]
 Leader = Callable[[str, str], Awaitable[Rollout | None]]
 TELLING = timedelta(seconds=3)
 NOTHING: Mapping[str, JsonValue] = MappingProxyType({})
-RUNNING = "WorkflowType = 'RolloutWorkflow' AND ExecutionStatus = 'Running'"
+# One that went on anew has not ended, and is listed where it goes on.
+ROLLOUTS = "WorkflowType = 'RolloutWorkflow' AND ExecutionStatus != 'ContinuedAsNew'"
+RUNNING = f"{ROLLOUTS} AND ExecutionStatus = 'Running'"
+ASKED = {None: ROLLOUTS, True: RUNNING, False: f"{ROLLOUTS} AND ExecutionStatus != 'Running'"}
 
 
 def workflow_id(name: str, prompt_type: str) -> str:
@@ -170,14 +173,17 @@ class Control:
         """
         return await self._describe((await self._find(name, prompt_type))[0])
 
-    async def list(self, *, limit: int = 100, live: bool = False) -> list[Description]:
-        """Return rollouts, the latest first, as the server's lists know them; or the live ones.
+    async def list(self, *, limit: int = 100, live: bool | None = None) -> list[Description]:
+        """Return rollouts, the latest first, as the server's lists know them.
+
+        Args:
+            limit: At most so many.
+            live: Only those that are, or only those that are not; by default both.
 
         Raises:
             Unreachable: Temporal does not answer.
         """
-        query = RUNNING if live else "WorkflowType = 'RolloutWorkflow'"
-        found = self._client.list_workflows(query, limit=limit)
+        found = self._client.list_workflows(ASKED[live], limit=limit)
         try:
             return [await described(item) async for item in found]
         except RPCError as error:

@@ -106,19 +106,41 @@ async def judged(
     if numbers is not None:
         of_rollout = of_rollout.where(col(EvidenceRow.number).in_(numbers))
     rows = (await session.exec(of_rollout.order_by(col(EvidenceRow.number)))).all()
-    return [
-        Judged(
-            number=kept.number,
-            stage=line.stage,
-            percent=line.percent,
-            method=kept.method,
-            policy=kept.policy,
-            look=Look.model_validate(kept.look),
-            evidence=Evidence.model_validate(kept.evidence),
-            verdict=verdict_of(line),
-        )
-        for kept, line in rows
-    ]
+    return [_check(kept, line) for kept, line in rows]
+
+
+async def newest(session: AsyncSession, rollout_id: str) -> Judged | None:
+    """Return the latest check as `judged` does; None before the first."""
+    query = select(EvidenceRow, DecisionRow).join(DecisionRow)
+    of_rollout = query.where(EvidenceRow.rollout_id == rollout_id)
+    latest_first = of_rollout.order_by(col(EvidenceRow.number).desc()).limit(1)
+    found = (await session.exec(latest_first)).first()
+    return _check(*found) if found else None
+
+
+def _check(kept: EvidenceRow, line: DecisionRow) -> Judged:
+    return Judged(
+        number=kept.number,
+        stage=line.stage,
+        percent=line.percent,
+        method=kept.method,
+        policy=kept.policy,
+        look=Look.model_validate(kept.look),
+        evidence=Evidence.model_validate(kept.evidence),
+        verdict=verdict_of(line),
+    )
+
+
+async def even_numbers(session: AsyncSession, rollout_id: str, *, most: int) -> Sequence[int]:
+    """Return evenly many of the checks' numbers, and of each epoch the first and the last."""
+    query = select(EvidenceRow.number, DecisionRow.epoch).join(DecisionRow)
+    of_rollout = query.where(EvidenceRow.rollout_id == rollout_id)
+    found = (await session.exec(of_rollout.order_by(col(EvidenceRow.number)))).all()
+    stride = max(1, -(-len(found) // most))
+    ends = {epoch: number for number, epoch in found}
+    begins = {epoch: number for number, epoch in reversed(found)}
+    even = {number for place, (number, _) in enumerate(found) if place % stride == 0}
+    return sorted(even | {*ends.values(), *begins.values()})
 
 
 async def last_number(session: AsyncSession, rollout_id: str) -> int:

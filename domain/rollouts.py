@@ -196,6 +196,11 @@ class RolloutManager(Rollbacks, Amendments):
         async with self._database.reading() as session:
             return await journal.last_number(session, rollout_id)
 
+    async def even_checks(self, rollout_id: str, *, most: int) -> Sequence[int]:
+        """Return the numbers of about so many checks, evenly chosen: enough for a picture."""
+        async with self._database.reading() as session:
+            return await journal.even_numbers(session, rollout_id, most=most)
+
     async def checks(
         self, rollout_id: str, *, numbers: Collection[int] | None = None
     ) -> Sequence[Judged]:
@@ -211,6 +216,14 @@ class RolloutManager(Rollbacks, Amendments):
                     " retention says; its journal is kept: see it with `rampart journal`"
                 )
             return await journal.judged(session, rollout_id, numbers=numbers)
+
+    async def latest_check(self, rollout_id: str) -> Judged | None:
+        """Return the latest check with all that it rested on.
+
+        None before the first, of an unknown rollout, and once retention deleted what it rested on.
+        """
+        async with self._database.reading() as session:
+            return await journal.newest(session, rollout_id)
 
 
 async def _row(session: AsyncSession, rollout_id: str) -> RolloutRow:

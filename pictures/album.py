@@ -37,6 +37,12 @@ class Plate:
     title: str
     svg: Markup
 
+    @property
+    def said(self) -> str:
+        """The picture in words: what it tells whoever does not see it."""
+        _, _, rest = self.svg.partition("<desc")
+        return Markup(rest.partition(">")[2].partition("</desc>")[0]).unescape()  # noqa: S704  # ours
+
 
 def of_rollout(
     rollout: Rollout,

@@ -161,7 +161,7 @@ def _within(log_e: float) -> float:
 def _times(value: float) -> str:
     if value >= 1e6:
         return f"10{_raised(round(math.log10(value)))}"
-    return f"{value:,.10g}".replace(",", " ")
+    return f"{value:,.10g}"
 
 
 def _raised(power: int) -> str:

@@ -66,7 +66,7 @@ def _row(
         canvas.text(x(0) + 8, y + 4, "nothing seen yet", colour=FAINT)
         return
     canvas.dot(x(arm.difference), y, colour, size=4.5)
-    told = f"{say(rounded(arm.difference))}, {arm.n:,} seen".replace(",", " ").replace("  ", ", ")
+    told = f"{say(rounded(arm.difference))}, {arm.n:,} seen"
     canvas.text(RIGHT + 14, y - 3, told, colour=INK)
     canvas.text(RIGHT + 14, y + 12, _standing(arm, end), colour=FAINT)
 

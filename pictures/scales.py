@@ -143,11 +143,11 @@ def points(value: float) -> str:
 
 
 def figure(value: float) -> str:
-    """Return three digits: `1.23`, `12 300`, `0.004`."""
+    """Return three digits: `1.23`, `12,300`, `0.004`."""
     if value and not 1e-4 <= abs(value) < 1e6:
         return f"{value:.2g}"
     size = math.floor(math.log10(abs(value))) if value else 0
-    return f"{round(value, 2 - size):,.10g}".replace(",", " ").replace("-", "−")
+    return f"{round(value, 2 - size):,.10g}".replace("-", "−")
 
 
 def rounded(value: float) -> float:

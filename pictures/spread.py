@@ -141,7 +141,7 @@ def _mark(canvas: Canvas, bars: _Bars, both: Both) -> None:
         canvas.text(
             RIGHT,
             13 + 16 * row,
-            f"{short(name)}: {n:,} observations".replace(",", " "),
+            f"{short(name)}: {n:,} observations",
             colour=colour,
             anchor="end",
             bold=True,

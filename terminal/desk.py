@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
-from temporalio.client import Client
+from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError
 
 from control.connection import NoRollout, Unreachable, connect
@@ -48,7 +48,7 @@ async def at_desk() -> AsyncIterator[Desk]:
     settings = Settings.from_env()
     async with storage() as database:
         client = await connect()
-        ui = settings.ui_url or _local_ui(client)
+        ui = settings.ui_url or _local_ui(client.service_client.config.target_host)
         queue = settings.task_queue
         try:
             yield Desk(
@@ -173,10 +173,46 @@ async def follow(name: str, prompt_type: str, *, show: Show) -> Picture:
         return await watch.follow(desk.viewer, name, prompt_type, show=show)
 
 
-async def every_rollout() -> list[Description]:
-    """Return rollouts, the latest first, as Temporal's lists know them."""
+async def keep_watch(name: str, prompt_type: str) -> Picture:
+    """Show the prompt's rollout until it has ended, and send what keys stand for.
+
+    Raises:
+        KeyboardInterrupt: Somebody left before that.
+    """
+    from terminal.lookout import Lookout
+
+    by = Settings.from_env().operator
+
+    async def send(verb: Verb, reason: str) -> str:
+        return (await order(verb, name, prompt_type, reason=reason, by=by)).said
+
     async with at_desk() as desk:
-        return await desk.control.list()
+        lookout = Lookout(
+            follow=lambda show: watch.follow(desk.viewer, name, prompt_type, show=show), send=send
+        )
+        last = await lookout.until_over()
+    if last is None:
+        raise KeyboardInterrupt
+    return last
+
+
+async def every_rollout(*, live: bool, limit: int) -> list[Description]:
+    """Return the live rollouts, then those that have ended unless `live`, the latest first."""
+    async with at_desk() as desk:
+        found = await desk.control.list(limit=limit, live=True)
+        opened = {
+            each.workflow_id: each.opened_at
+            for each in await RolloutManager(desk.database).list(limit=limit)
+            if each.concluded_at is None
+        }
+        # Temporal knows since when its run lasts, and a long rollout has many.
+        found = [
+            replace(each, started_at=opened.get(each.workflow_id, each.started_at))
+            for each in found
+        ]
+        if live or len(found) >= limit:
+            return found
+        return found + await desk.control.list(limit=limit - len(found), live=False)
 
 
 async def decisions(name: str, prompt_type: str) -> Sequence[Decision]:
@@ -203,6 +239,13 @@ async def _instead(database: Database, name: str, prompt_type: str) -> str:
     )
 
 
-def _local_ui(client: Client) -> str:
-    host, _, port = client.service_client.config.target_host.partition(":")
+def temporal_ui() -> tuple[str, str]:
+    """Return Temporal's web UI, empty when unknown, and the namespace; nobody is asked."""
+    config = ClientConfig.load_client_connect_config()
+    local = _local_ui(config.get("target_host", "localhost:7233"))
+    return Settings.from_env().ui_url or local, config.get("namespace", "default")
+
+
+def _local_ui(target: str) -> str:
+    host, _, port = target.partition(":")
     return f"http://{host}:{int(port) + UI_OFFSET}" if host in LOCAL and port.isdigit() else ""

@@ -12,7 +12,7 @@ from domain.guardrail import SUCCESS
 from domain.trials.contest import ArmResult
 from domain.trials.findings import ArmReport, Conclusion, Step, TrialLine
 from domain.trials.wording import figure, span
-from terminal.screen import rows, words
+from terminal.palette import rows, words
 from workflows.experiments.progress import ExperimentProgress
 from workflows.progress import clock
 

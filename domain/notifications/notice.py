@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from urllib.parse import quote
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from domain.record import Kind
 from domain.value import Frozen
@@ -63,14 +63,34 @@ class Level(StrEnum):
     FAILURE = "failure"
 
 
+class Enclosure(Frozen):
+    """What goes along with a message: a report of the rollout that has ended.
+
+    Attributes:
+        kind: Of the file, `text/html`.
+        digest: The same in short, for programs; None if it would be too long.
+    """
+
+    name: str
+    kind: str
+    content: bytes
+    digest: dict[str, JsonValue] | None = None
+
+
 class Message(Frozen):
-    """A notice in words. `link` is its rollout in Temporal's web UI; empty when none is known."""
+    """A notice in words.
+
+    Attributes:
+        link: Its rollout in Temporal's web UI; empty when none is known.
+        enclosure: None of most.
+    """
 
     notice: Notice
     level: Level
     title: str
     body: str
     link: str = ""
+    enclosure: Enclosure | None = None
 
 
 class Addressee(Frozen):

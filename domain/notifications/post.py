@@ -1,35 +1,54 @@
 """Post: sends messages to targets by name, each in threads of its own."""
 
 import asyncio
+import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from domain.errors import InvalidValue, Undelivered
-from domain.notifications.notice import Message, Notice, link_to
+from domain.notifications.notice import Enclosure, Message, Notice, link_to
 from domain.notifications.targets import Directory, Target
 from domain.notifications.wording import Wording
 
 if TYPE_CHECKING:
     from domain.notifications.senders import Send
 
+logger = logging.getLogger(__name__)
+
 LANES = 4  # messages under way to one target: one that hangs must not take the others' threads
 PATIENCE_S = 30.0
+ENCLOSING_S = 10.0
+
+Enclose = Callable[[Notice], Awaitable[Enclosure | None]]
 
 
 class Post:
     """Where notifications are sent from. One per process."""
 
-    def __init__(self, directory: Directory, *, ui: str = "", namespace: str = "default") -> None:
-        """Take whom to tell, and Temporal's web UI and namespace, for links.
+    def __init__(
+        self,
+        directory: Directory,
+        *,
+        ui: str = "",
+        namespace: str = "default",
+        enclose: Enclose | None = None,
+    ) -> None:
+        """Take whom to tell.
+
+        Args:
+            directory: All targets.
+            ui: Temporal's web UI, for links; and its namespace.
+            namespace: Of the rollouts.
+            enclose: Makes what goes along with a notice; whatever becomes of it, the notice goes.
 
         Raises:
             InvalidValue: A target cannot be sent to.
         """
         self.targets: Mapping[str, Target] = {each.name: each for each in directory.targets}
         self.wording = Wording(directory.templates)
-        self._ui, self._namespace = ui, namespace
+        self._ui, self._namespace, self._enclose = ui, namespace, enclose
         self._lanes = {name: _lane(each) for name, each in self.targets.items()}
 
     def wanting(self, notice: Notice) -> list[str]:
@@ -38,6 +57,8 @@ class Post:
 
     async def send(self, notice: Notice, name: str, *, again: bool = False) -> None:
         """Send to one target; the event loop goes on meanwhile.
+
+        What is sent again goes without an enclosure: that may have been what was not taken.
 
         Args:
             notice: What to tell.
@@ -51,7 +72,20 @@ class Post:
         if (lane := self._lanes.get(name)) is None:
             raise InvalidValue(f"no target {name!r} is configured")
         link = link_to(self._ui, self._namespace, workflow_id=notice.workflow_id)
-        await lane.send(self.wording.word(notice, link=link), again=again)
+        message = self.wording.word(notice, link=link)
+        if not again and (enclosure := await self._enclosed(notice)):
+            message = message.model_copy(update={"enclosure": enclosure})
+        await lane.send(message, again=again)
+
+    async def _enclosed(self, notice: Notice) -> Enclosure | None:
+        if self._enclose is None:
+            return None
+        try:
+            async with asyncio.timeout(ENCLOSING_S):
+                return await self._enclose(notice)
+        except Exception as error:  # noqa: BLE001  # the news matter more than what goes along
+            logger.warning("notify.no_enclosure", extra={"id": notice.id, "why": repr(error)})
+            return None
 
 
 def _lane(target: Target) -> "_Lane":

@@ -13,12 +13,20 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import requests
-from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType
+from apprise import (
+    Apprise,
+    AppriseAsset,
+    AppriseAttachment,
+    AppriseResult,
+    NotifyFormat,
+    NotifyType,
+)
+from apprise.attachment.memory import AttachMemory
 from apprise.plugins import NotifyBase
 from standardwebhooks import Webhook
 
 from domain.errors import InvalidValue, Undelivered
-from domain.notifications.notice import Level, Message
+from domain.notifications.notice import Enclosure, Level, Message
 from domain.notifications.targets import Target
 
 SERVICE_S = 20.0  # that apprise waits for one service
@@ -73,21 +81,29 @@ class Service:
         return made
 
     def send(self, message: Message, _again: bool) -> None:
-        """Send it.
+        """Send it; without its enclosure, if the service does not take that.
 
         Raises:
             Undelivered: The service did not take it, or not in 20 s.
         """
-        result = Apprise([self._made()], asset=self._asset).notify(
-            body=message.body,
-            title=message.title,
-            notify_type=TYPES[message.level],
-            body_format=NotifyFormat.TEXT,
-        )
+        result = self._notify(message, message.enclosure)
+        if not result and message.enclosure:
+            result = self._notify(message, None)
         if not result:
             lines = [log.message for one in result for attempt in one for log in attempt.logs]
             said = scrubbed("; ".join(lines), self._address)
             raise Undelivered(f"{self._name} did not take it: {said or 'no reason given'}")
+
+    def _notify(self, message: Message, enclosure: Enclosure | None) -> AppriseResult:
+        service = self._made()
+        enclosed = enclosure if service.attachment_support else None
+        return Apprise([service], asset=self._asset).notify(
+            body=message.body,
+            title=message.title,
+            notify_type=TYPES[message.level],
+            body_format=NotifyFormat.TEXT,
+            attach=_attached(enclosed) if enclosed else None,
+        )
 
 
 class SignedWebhook:
@@ -136,13 +152,21 @@ class SignedWebhook:
 
 def payload(message: Message) -> dict[str, Any]:
     """Return what a webhook posts."""
-    notice = message.notice
-    told = {"prompt": notice.prompt, "title": message.title, "body": message.body}
+    notice, enclosure = message.notice, message.enclosure
+    told: dict[str, Any] = {"prompt": notice.prompt, "title": message.title, "body": message.body}
+    if enclosure and enclosure.digest:
+        told["report"] = enclosure.digest
     return {
         "type": f"rollout.{notice.kind}",
         "timestamp": notice.at.isoformat(),
         "data": notice.model_dump(mode="json") | told | {"link": message.link},
     }
+
+
+def _attached(enclosure: Enclosure) -> AppriseAttachment:
+    content, kind = enclosure.content, enclosure.kind
+    made = AttachMemory(content=content, name=enclosure.name, mimetype=kind)  # type: ignore[no-untyped-call]
+    return AppriseAttachment(made)
 
 
 def masked(address: str) -> str:

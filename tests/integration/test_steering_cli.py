@@ -3,20 +3,15 @@
 import asyncio
 import json
 import sqlite3
-import sys
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
-import cli
 from dev import Stack
 from domain.database import Database
-from embedded.ports import free_port
 from tests.house import House
-from tests.integration.test_cli import Rampart, Said, content_of, versions
+from tests.integration.typed import Rampart, Said, content_of, versions
 
 PROMPT = "greeting.system"
 SLOW = """
@@ -28,34 +23,10 @@ final_bake: 1h
 OTHER = SLOW.replace("bake: 2h", "bake: 3h")
 
 
-@pytest_asyncio.fixture(scope="module")
-async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    async with Stack(tmp_path_factory.mktemp("stack"), port=free_port()) as running:
-        yield running
-
-
-@pytest.fixture
-def rampart(
-    stack: Stack,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Rampart:
-    """Run `rampart …` in this process, on the stack, with two plans at hand."""
-    monkeypatch.chdir(tmp_path)
-    for name, value in stack.variables().items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("RAMPART_OPERATOR", "ann")
+@pytest.fixture(autouse=True)
+def plans(tmp_path: Path) -> None:
     (tmp_path / "slow.yaml").write_text(SLOW)
     (tmp_path / "other.yaml").write_text(OTHER)
-
-    def run(*arguments: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["rampart", *arguments])
-        code = cli.main()
-        printed = capsys.readouterr()
-        return Said(code, printed.out, printed.err)
-
-    return run
 
 
 def begun(rampart: Rampart, prompt: str, *more: str) -> Said:

@@ -38,8 +38,11 @@ RULES = {
     "activities": Rule(frozenset({"domain"}), never=WEB),
     "workflows": Rule(frozenset({"activities", "domain"}), never=WEB | DATABASE | IO),
     "control": Rule(frozenset({"workflows", "domain"}), never=WEB | {"sqlmodel"}),
-    "gateway": Rule(frozenset({"domain", "control", "pictures"}), never=frozenset({"temporalio"})),
+    "gateway": Rule(
+        frozenset({"domain", "control", "pictures", "reports"}), never=frozenset({"temporalio"})
+    ),
     "pictures": Rule(frozenset({"domain"}), never=WEB | DATABASE | IO | {"temporalio"}),
+    "reports": Rule(frozenset({"domain", "pictures"}), never=WEB | IO | {"temporalio"}),
     "serving": Rule(frozenset({"domain"}), never=WEB | {"temporalio"}),
     "telemetry": Rule(frozenset({"domain"})),
 }

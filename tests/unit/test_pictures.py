@@ -316,7 +316,7 @@ def test_an_axis_of_rates_never_leaves_nought_to_one() -> None:
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(0, "0"), (0.004, "0.004"), (-1.234, "−1.23"), (12_345, "12 300"), (3e8, "3e+08")],
+    [(0, "0"), (0.004, "0.004"), (-1.234, "−1.23"), (12_345, "12,300"), (3e8, "3e+08")],
 )
 def test_figures_have_three_digits(value: float, shown: str) -> None:
     assert scales.figure(value) == shown
