@@ -189,11 +189,11 @@ def _play(seed: int) -> None:
     from dev import GATEWAY_PORT, Stack, until_told
     from embedded.child import first_of
     from embedded.demo import DIRECTORY
-    from embedded.playground import FLAG, Playground
+    from embedded.playground import Playground
     from embedded.switch import Switch
 
     switch = DIRECTORY / "switch.json"
-    ground = Playground(out, Switch(switch), seed=seed)
+    ground = Playground(out, Switch(switch), seed=seed, ready=lambda: say(_invitation(stack)))
     stack = Stack(
         DIRECTORY,
         gateway_port=GATEWAY_PORT,
@@ -206,12 +206,17 @@ def _play(seed: int) -> None:
     async def serve() -> None:
         say(PREPARING)
         async with stack:
-            page = f"{stack.gateway}/ui/rollouts/{FLAG}"
-            told = until_told(stack, ready=lambda: say(PLAYING.format(page=page, ui=stack.ui)))
+            told = until_told(stack, ready=lambda: None)
             await first_of(told, ground.play(stack))
             say("stopping …")
 
     carry_out(serve())
+
+
+def _invitation(stack: "Stack") -> str:
+    from embedded.playground import FLAG
+
+    return PLAYING.format(page=f"{stack.gateway}/ui/rollouts/{FLAG}", ui=stack.ui)
 
 
 def _introduce(stack: "Stack", following: str) -> None:
