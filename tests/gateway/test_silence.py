@@ -16,11 +16,14 @@ async def test_who_hangs_is_waited_for_once_and_asked_again_after_a_rest(
     monkeypatch.setattr(silence, "monotonic", lambda: now)
     kept, asked = Silence(), []
 
-    for now in (0.0, 1.0, REST_S):  # the clock that is read above
+    async def hang() -> None:
+        async with kept.noted(0.01):
+            asked.append(now)
+            await asyncio.Event().wait()
+
+    for now in (0.0, 1.0, REST_S):
         with pytest.raises(Unreachable, match="Temporal does not answer"):
-            async with kept.noted(0.01):
-                asked.append(now)
-                await asyncio.Event().wait()
+            await hang()
 
     assert asked == [0.0, REST_S]
 
@@ -28,10 +31,10 @@ async def test_who_hangs_is_waited_for_once_and_asked_again_after_a_rest(
 async def test_who_cannot_be_reached_is_remembered_by_what_was_said() -> None:
     kept = Silence()
 
-    with pytest.raises(Unreachable):
+    async def ask(why: str) -> None:
         async with kept.noted():
-            raise Unreachable("nobody answers at localhost:7233")
+            raise Unreachable(why)
 
-    with pytest.raises(Unreachable, match="nobody answers at localhost:7233"):
-        async with kept.noted():
-            raise AssertionError("asked again at once")
+    for why in ("nobody answers at localhost:7233", "asked again at once"):
+        with pytest.raises(Unreachable, match="nobody answers at localhost:7233"):
+            await ask(why)
