@@ -21,7 +21,7 @@ async def test_who_hangs_is_waited_for_once_and_asked_again_after_a_rest(
             asked.append(now)
             await asyncio.Event().wait()
 
-    for now in (0.0, 1.0, REST_S):
+    for now in (0.0, 1.0, REST_S):  # noqa: B007  # the clock that is read above
         with pytest.raises(Unreachable, match="Temporal does not answer"):
             await hang()
 
