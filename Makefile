@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE# else each of some hundred processes compiles a
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: FORCE help setup demo play dev test check lint types audit chaos clients browser alerts bench record compose
+.PHONY: FORCE help setup demo play dev test check lint types audit docs chaos clients browser alerts bench record compose
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' Makefile
@@ -40,7 +40,7 @@ dev: $(STAMP) ## Temporal with its web UI, a database, a worker and a gateway, u
 test: $(STAMP) ## the test suite; one test: make test ARGS="-k name"
 	@$(RUN) pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-check: lint types audit test ## what a change must pass
+check: lint types audit docs test ## what a change must pass
 
 lint: $(STAMP) ## ruff: rules and format
 	@$(RUN) ruff check .
@@ -52,6 +52,9 @@ types: $(STAMP) ## mypy --strict
 audit: $(STAMP) ## known vulnerabilities of what is locked; where nobody answers: AUDIT=--strict fails
 	@$(RUN) tests.audit $(AUDIT)
 
+docs: $(STAMP) ## the documentation as a site in site/, links checked
+	@$(RUN) docs.site
+
 chaos: $(STAMP) ## the tests that kill things, the matrix of faults, thousands of sequences
 	@$(call marked,chaos)
 	@$(RUN) tests.properties.run --seed 1 --sequences $(SEQUENCES)
@@ -60,7 +63,10 @@ chaos: $(STAMP) ## the tests that kill things, the matrix of faults, thousands o
 clients: $(STAMP) ## the official OpenFeature clients against a gateway; needs node 20 and npm
 	@$(call marked,clients)
 
-browser: $(STAMP) ## the tests that look at real pages
+browser: $(STAMP) ## the tests that look at real pages; needs chromium, node 20 and npm
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update --quiet=2 && \
+	  apt-get install --yes --quiet=2 chromium >/dev/null; } || { \
+	  echo "chromium is not here: as root, apt-get install chromium" >&2; exit 1; }
 	@$(call marked,browser)
 
 alerts: ## the alert rules, played by Prometheus' promtool; needs Debian's `prometheus`

@@ -7,18 +7,23 @@ unreachable, with one line on stderr; 130 interrupted.
 import asyncio
 import shlex
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer._completion_classes import completion_init
 from typer.exceptions import TyperException
 
 from terminal.amending import OPERATE, amendments
 from terminal.auditing import audit
 from terminal.catalog import plans, versions
+from terminal.completion import completion
 from terminal.console import Usage, carry_out, out, say, warn
+from terminal.doctoring import doctor
 from terminal.experimenting import experiments
 from terminal.hindsight import hindsight
+from terminal.mistakes import mistyped
 from terminal.monitoring import monitors
 from terminal.notifying import notifying
 from terminal.reconciling import reconcile
@@ -30,50 +35,14 @@ from terminal.steering import LOOK, rollouts
 from terminal.storage import storage
 from terminal.stream import stream
 from terminal.tokens import tokens
+from terminal.welcome import AFTERWARDS, NEXT, PLAYING, PREPARING, STARTING, WELCOME
 
 if TYPE_CHECKING:  # heavy, so commands import it when they run: `rampart --help` is quick
     from dev import Stack
 
-WELCOME = """\
-rampart: durable rollouts on Temporal, watched and rolled back by themselves
-
-See it work:
-  rampart demo            one version is promoted, one is rolled back; under a minute
-  rampart demo --play     break one yourself, by a button, and watch it being rolled back
-
-Use it here:
-  rampart dev             Temporal, its web UI, a database, a worker and a gateway
-
-{next}
-
-All commands: rampart --help\
-"""
-NEXT = """\
-In another terminal:
-  rampart version create greeting.system --template "Hello" --tag production
-  rampart version create greeting.system --template "Hello, {{user}}"
-  rampart start greeting.system 1.0.1 --plan demo
-  rampart watch greeting.system\
-"""
-AFTERWARDS = """\
-In another terminal:
-  rampart list
-  rampart journal greeting.system
-  rampart version list\
-"""
-STARTING = "starting Temporal, a worker and a gateway …"
-PREPARING = "starting Temporal, a worker, a dashboard and 500 users a second …"
-PLAYING = """\
-
-Open this page, and press "Break the candidate":
-
-  {page}
-
-Temporal UI  {ui}
-Ctrl-C ends it.\
-"""
 RUN = "Run"
 
+completion_init()
 app = typer.Typer(
     help="Durable rollouts on Temporal, watched and rolled back by themselves.",
     add_completion=False,
@@ -83,9 +52,23 @@ app = typer.Typer(
 )
 
 
+rest = typer.Typer()
+rest.command(rich_help_panel=OPERATE)(reconcile)
+rest.command(rich_help_panel=LOOK)(report)
+rest.command(rich_help_panel=LOOK)(simulate)
+rest.command(rich_help_panel=LOOK)(audit)
+
+
 @app.callback(invoke_without_command=True)
-def welcome(context: typer.Context) -> None:
+def welcome(
+    context: typer.Context,
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
     """Durable rollouts on Temporal, watched and rolled back by themselves."""
+    if version:
+        say(f"rampart {metadata.version('rampart-rollouts')}")
+        raise typer.Exit
     if context.invoked_subcommand is None:
         say(WELCOME.replace("{next}", NEXT))
 
@@ -175,16 +158,15 @@ def worker() -> None:
 
 
 app.command(rich_help_panel=RUN)(gateway)
+app.command(rich_help_panel=RUN)(doctor)
+app.command(rich_help_panel=RUN)(completion)
 app.add_typer(storage, name="db", rich_help_panel=RUN)
 app.add_typer(stream, name="stream", rich_help_panel=RUN)
 app.add_typer(tokens, name="token", rich_help_panel=RUN)
 app.add_typer(rollouts)
 app.add_typer(amendments)
 app.add_typer(hindsight)
-app.command(rich_help_panel=OPERATE)(reconcile)
-app.command(rich_help_panel=LOOK)(report)
-app.command(rich_help_panel=LOOK)(simulate)
-app.command(rich_help_panel=LOOK)(audit)
+app.add_typer(rest)
 app.add_typer(versions, name="version", rich_help_panel=OPERATE)
 app.add_typer(plans, name="plan", rich_help_panel=OPERATE)
 app.add_typer(segments, name="segment", rich_help_panel=OPERATE)
@@ -254,7 +236,7 @@ def main() -> int:
     try:
         return int(app(standalone_mode=False) or 0)
     except TyperException as error:
-        warn(_usage(error))
+        warn(mistyped(error))
     except KeyboardInterrupt:
         return 130
     except asyncio.CancelledError:
@@ -269,14 +251,6 @@ def _told_in_a_line() -> tuple[type[Exception], ...]:
     from domain.errors import RampartError
 
     return (RampartError, Usage, OSError)
-
-
-def _usage(error: TyperException) -> str:
-    """Return what was wrong with what was typed, and where to read how it is typed."""
-    context = getattr(error, "ctx", None)
-    command = context.command_path if context else "rampart"
-    message = error.format_message().rstrip(".")
-    return f"{message[:1].lower()}{message[1:]} (see `{command} --help`)"
 
 
 if __name__ == "__main__":

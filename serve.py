@@ -234,17 +234,18 @@ async def _look_at(database: Database) -> None:
 
 
 def _bound(options: Options) -> socket.socket:
-    found = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)
-    family, kind, _, _, address = found[0]
-    listener = socket.socket(family, kind)
+    where = f"{options.host}:{options.port}"
+    try:
+        found, *_ = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        raise OSError(f"cannot listen at {where}: {error.strerror}") from error
+    listener = socket.socket(*found[:2])
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind(address)
+        listener.bind(found[4])
     except OSError as error:
         listener.close()
-        raise OSError(
-            f"cannot listen at {options.host}:{options.port}: {error.strerror}"
-        ) from error
+        raise OSError(f"cannot listen at {where}: {error.strerror}") from error
     listener.set_inheritable(True)
     return listener
 

@@ -27,9 +27,10 @@ class Settings:
         tracing: Exporters of spans, separated by commas; empty for no spans.
         build_id: What a worker's code is called in the deployment; empty for no versioning.
         deployment: The Worker Deployment that versions of the worker belong to.
-        notify: Whom to notify: URLs of apprise, blanks between them. Secrets.
+        notify: Whom to notify: URLs of apprise, blanks between them.
         notify_file: A YAML file with more targets, and templates; empty for none.
-        payload_keys: What Temporal is given is sealed with; see `control.payloads`. Empty: nothing.
+        payload_keys: What Temporal is given is sealed with: `<id>:<base64 of 32 bytes>`, commas
+            between them, the one that seals first. Empty: nothing is sealed.
     """
 
     database_url: str = field(default=EMBEDDED_DATABASE, repr=False)

@@ -15,7 +15,7 @@ from temporalio.client import (
     WorkflowHandle,
     WorkflowQueryFailedError,
 )
-from temporalio.envconfig import ClientConfig
+from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.exceptions import ApplicationError
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError
@@ -46,6 +46,15 @@ class Unreachable(ControlError):
     """Temporal, or a worker, does not answer."""
 
 
+def address() -> str:
+    """Return where Temporal is looked for.
+
+    Raises:
+        Unreachable: Its configuration cannot be read.
+    """
+    return _configured()["target_host"]
+
+
 async def connect(
     *, interceptors: Sequence[Interceptor] = (), runtime: Runtime | None = None
 ) -> Client:
@@ -58,8 +67,8 @@ async def connect(
     Raises:
         Unreachable: Nobody answers there, or the configuration cannot be read.
     """
-    config = ClientConfig.load_client_connect_config()
-    target = config.setdefault("target_host", "localhost:7233")
+    config = _configured()
+    target = config["target_host"]
     try:
         async with asyncio.timeout(PATIENCE.total_seconds()):
             return await Client.connect(
@@ -73,6 +82,16 @@ async def connect(
             f"no Temporal server answers at {target}: start one with `rampart dev`,"
             " or set TEMPORAL_ADDRESS"
         ) from error
+
+
+def _configured() -> ClientConnectConfig:
+    try:
+        config = ClientConfig.load_client_connect_config()
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise Unreachable(f"Temporal's configuration cannot be read: {reason}") from error
+    config.setdefault("target_host", "localhost:7233")
+    return config
 
 
 async def stuck(found: WorkflowExecutionDescription) -> tuple[str, ...]:

@@ -76,6 +76,11 @@ class Codec(PayloadCodec):
         """Whether there is a key to seal with."""
         return bool(self._ciphers)
 
+    @property
+    def count(self) -> int:
+        """How many keys there are to open with."""
+        return len(self._ciphers)
+
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
         """Seal each payload, what it says of itself included."""
         return [self._sealed(payload) for payload in payloads] if self.seals else list(payloads)

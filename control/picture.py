@@ -1,16 +1,18 @@
 """What there is to see of a rollout at one moment: Temporal's half and the database's, as one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import quote
 
 from temporalio.client import Client
 
+from control.grounds import Grounding
 from control.records import Arm as Arm
 from control.records import Records
 from control.rollouts import Control, Description
 from domain.database import Database
+from domain.hindsight.explanation import Grounds
 from domain.judge import Verdict
 from domain.prompts import Json
 from domain.record import Decision, Kind, Rollout, RolloutStatus
@@ -37,6 +39,7 @@ class Picture:
     Attributes:
         progress: What its workflow says; without a live worker, what was last known.
         rollout: None when its opening was refused.
+        grounds: What the latest check of each prompt rested on, the leader's first.
     """
 
     description: Description
@@ -44,6 +47,7 @@ class Picture:
     rollout: Rollout | None = None
     arms: tuple[Arm, ...] = ()
     decisions: tuple[Decision, ...] = ()
+    grounds: Mapping[str, Grounds] = field(default_factory=dict)
     link: str = ""
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -90,7 +94,7 @@ class Picture:
         return self.progress.verdict.reason
 
     def to_json(self) -> Json:
-        """Return all of it but the journal, as plain JSON."""
+        """Return all of it but journal and grounds, as plain JSON."""
         told, outcome = self.description, self.description.outcome
         return self.progress.model_dump(mode="json") | {
             "prompt": self.prompt,
@@ -115,7 +119,7 @@ class Picture:
 
 
 class Viewer:
-    """Takes pictures of what Temporal and the database say."""
+    """Takes pictures; one that takes many of the same rollout reads its evidence once a check."""
 
     def __init__(self, client: Client, database: Database, *, queue: str, ui: str = "") -> None:
         """Take where to look; `ui` is Temporal's web UI, for links."""
@@ -123,6 +127,7 @@ class Viewer:
         self._control = Control(client, task_queue=queue, leader=self._records.rollouts.leader)
         self._namespace = client.namespace
         self._ui = ui
+        self._grounding = Grounding(self._records.rollouts)
 
     async def look(self, name: str, prompt_type: str) -> Picture:
         """Return the prompt's live rollout, else its latest.
@@ -134,7 +139,7 @@ class Viewer:
         told = await self._control.describe(name, prompt_type)
         rollout = await self._records.of(told, name, prompt_type)
         link = link_to(self._ui, self._namespace, told=told)
-        return await _taken(self._records, told, rollout, link=link)
+        return await _taken(self._records, self._grounding, told, rollout, link=link)
 
 
 class Archive:
@@ -142,6 +147,7 @@ class Archive:
 
     def __init__(self, database: Database) -> None:
         self._records = Records(database)
+        self._grounding = Grounding(self._records.rollouts)
 
     async def look(self, name: str, prompt_type: str, *, rollout_id: str = "") -> Picture:
         """Return a rollout of the prompt, by default its latest.
@@ -160,19 +166,26 @@ class Archive:
             closed_at=rollout.concluded_at,
             memo={"waiting_for": WITHOUT_TEMPORAL},
         )
-        return await _taken(self._records, told, rollout)
+        return await _taken(self._records, self._grounding, told, rollout)
 
 
 async def _taken(
-    records: Records, told: Description, rollout: Rollout | None, *, link: str = ""
+    records: Records,
+    grounding: Grounding,
+    told: Description,
+    rollout: Rollout | None,
+    *,
+    link: str = "",
 ) -> Picture:
+    members = await records.members(rollout)
     decisions = tuple(await records.journal(rollout))
     return Picture(
         description=told,
         progress=told.progress or _last_known(told, rollout, decisions=decisions),
         rollout=rollout,
-        arms=await records.arms(rollout, ended=told.closed_at is not None),
+        arms=await records.arms(members, ended=told.closed_at is not None),
         decisions=decisions,
+        grounds=await grounding.of(members, decisions),
         link=link,
     )
 

@@ -70,12 +70,16 @@ class Records:
             return ()
         return await self.rollouts.decisions(rollout.id, limit=JOURNAL_LINES)
 
-    async def arms(self, rollout: Rollout | None, *, ended: bool) -> tuple[Arm, ...]:
-        """Return the arms of the rollout, and of who goes along with it."""
+    async def members(self, rollout: Rollout | None) -> Sequence[Rollout]:
+        """Return the rollout, and who goes along with it."""
         if rollout is None:
             return ()
         along = [await self.rollouts.get(each.rollout_id) for each in rollout.companions]
-        found = [await self._arms(each, ended=ended) for each in (rollout, *along)]
+        return (rollout, *along)
+
+    async def arms(self, members: Sequence[Rollout], *, ended: bool) -> tuple[Arm, ...]:
+        """Return the arms of all of them."""
+        found = [await self._arms(each, ended=ended) for each in members]
         return tuple(arm for arms in found for arm in arms)
 
     async def _arms(self, rollout: Rollout, *, ended: bool) -> tuple[Arm, ...]:

@@ -6,6 +6,7 @@ Every verb is an update that answers; a refusal is a `Refused` with one sentence
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import MappingProxyType
 
 from pydantic import JsonValue
@@ -33,7 +34,7 @@ from control.connection import (
     unreachable,
 )
 from control.description import Description, described, where
-from control.starting import Start
+from control.starting import Start, until_open
 from domain.plan import RolloutRequest
 from domain.record import Rollout
 from domain.windows.start import refuse_far, refuse_past
@@ -42,7 +43,6 @@ from workflows.commands import Command, Verb
 from workflows.progress import Outcome
 from workflows.publication import PROMPT
 from workflows.rollout import RolloutWorkflow
-from workflows.state import Phase
 
 __all__ = ["Control", "Description", "Verb", "workflow_id"]
 
@@ -50,7 +50,10 @@ Handle = WorkflowHandle[RolloutWorkflow, Outcome]
 Leader = Callable[[str, str], Awaitable[Rollout | None]]
 TELLING = timedelta(seconds=3)
 NOTHING: Mapping[str, JsonValue] = MappingProxyType({})
-RUNNING = "WorkflowType = 'RolloutWorkflow' AND ExecutionStatus = 'Running'"
+# One that went on anew has not ended, and is listed where it goes on.
+ROLLOUTS = "WorkflowType = 'RolloutWorkflow' AND ExecutionStatus != 'ContinuedAsNew'"
+RUNNING = f"{ROLLOUTS} AND ExecutionStatus = 'Running'"
+ASKED = {None: ROLLOUTS, True: RUNNING, False: f"{ROLLOUTS} AND ExecutionStatus != 'Running'"}
 
 
 def workflow_id(name: str, prompt_type: str) -> str:
@@ -96,7 +99,7 @@ class Control:
             key=key,
         )
         if begun := await start.known(self._client):
-            return await self._until_open(begun)
+            return await until_open(partial(self._describe, begun))
         now = datetime.now(UTC)
         refuse_past(request.start_at, now)
         refuse_far(request.start_at, now)
@@ -106,7 +109,7 @@ class Control:
             live = await self.describe(request.name, request.prompt_type)
             prompt = f"{request.name}.{request.prompt_type}"
             raise Refused(f"a rollout of {prompt} is live already: {where(live)}") from error
-        return await self._until_open(begun)
+        return await until_open(partial(self._describe, begun))
 
     async def order(
         self,
@@ -170,14 +173,17 @@ class Control:
         """
         return await self._describe((await self._find(name, prompt_type))[0])
 
-    async def list(self, *, limit: int = 100, live: bool = False) -> list[Description]:
-        """Return rollouts, the latest first, as the server's lists know them; or the live ones.
+    async def list(self, *, limit: int = 100, live: bool | None = None) -> list[Description]:
+        """Return rollouts, the latest first, as the server's lists know them.
+
+        Args:
+            limit: At most so many.
+            live: Only those that are, or only those that are not; by default both.
 
         Raises:
             Unreachable: Temporal does not answer.
         """
-        query = RUNNING if live else "WorkflowType = 'RolloutWorkflow'"
-        found = self._client.list_workflows(query, limit=limit)
+        found = self._client.list_workflows(ASKED[live], limit=limit)
         try:
             return [await described(item) async for item in found]
         except RPCError as error:
@@ -232,18 +238,6 @@ class Control:
         except RPCError:  # this server does not know our search attributes
             return None
         return None
-
-    async def _until_open(self, handle: Handle) -> Description:
-        deadline = asyncio.get_running_loop().time() + PATIENCE.total_seconds()
-        while True:
-            found = await self._describe(handle)
-            if found.failure:
-                raise Refused(found.failure)
-            phase = found.progress.phase if found.progress else Phase.OPENING
-            late = asyncio.get_running_loop().time() > deadline
-            if late or found.stuck or phase is not Phase.OPENING or found.closed_at:
-                return found
-            await asyncio.sleep(0.1)
 
     async def _describe(self, handle: Handle) -> Description:
         try:

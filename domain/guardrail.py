@@ -58,6 +58,10 @@ class Guardrail(Value):
 
     Attributes:
         metric: success, response_time, tokens, user_rating, or a custom number that is reported.
+        kind: How it decides: `evidence` against the control, a `limit`, or a `threshold` of the
+            rate as it is. A `target` makes it a threshold and a `limit` a limit, unsaid.
+        role: What it may do: roll back (`guardrail`), only keep from promotion (`goal`), or nothing
+            but show (`info`).
         direction: Which way is better; known of the built-in metrics.
         harm: Of a rate or rating, the drop worth catching fast, in (0, 1): any drop is caught. Of
             another number, the relative worsening that is not worth a rollback, in [0, 10].

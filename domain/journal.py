@@ -98,45 +98,40 @@ async def amendments(session: AsyncSession, rollout_id: str) -> Sequence[Amended
 
 
 async def judged(
-    session: AsyncSession,
-    rollout_id: str,
-    *,
-    most: int | None = None,
-    numbers: Collection[int] | None = None,
+    session: AsyncSession, rollout_id: str, *, numbers: Collection[int] | None = None
 ) -> Sequence[Judged]:
-    """Return the checks with all that they rested on, oldest first.
-
-    Of many, only about `most`; or those of the numbers.
-    """
+    """Return every check, or those of the numbers, with all that it rested on, oldest first."""
     query = select(EvidenceRow, DecisionRow).join(DecisionRow)
-    query = query.where(EvidenceRow.rollout_id == rollout_id)
-    if most is not None:
-        numbers = await chosen(session, rollout_id, most=most)
+    of_rollout = query.where(EvidenceRow.rollout_id == rollout_id)
     if numbers is not None:
-        query = query.where(col(EvidenceRow.number).in_(numbers))
-    rows = (await session.exec(query.order_by(col(EvidenceRow.number)))).all()
-    return [
-        Judged(
-            number=kept.number,
-            stage=line.stage,
-            percent=line.percent,
-            method=kept.method,
-            policy=kept.policy,
-            look=Look.model_validate(kept.look),
-            evidence=Evidence.model_validate(kept.evidence),
-            verdict=verdict_of(line),
-        )
-        for kept, line in rows
-    ]
+        of_rollout = of_rollout.where(col(EvidenceRow.number).in_(numbers))
+    rows = (await session.exec(of_rollout.order_by(col(EvidenceRow.number)))).all()
+    return [_check(kept, line) for kept, line in rows]
 
 
-async def last_number(session: AsyncSession, rollout_id: str) -> int:
-    """Return the number of the latest check that kept what it rested on; 0 before the first."""
-    query = select(func.max(EvidenceRow.number)).where(EvidenceRow.rollout_id == rollout_id)
-    return (await session.exec(query)).one() or 0
+async def newest(session: AsyncSession, rollout_id: str) -> Judged | None:
+    """Return the latest check as `judged` does; None before the first."""
+    query = select(EvidenceRow, DecisionRow).join(DecisionRow)
+    of_rollout = query.where(EvidenceRow.rollout_id == rollout_id)
+    latest_first = of_rollout.order_by(col(EvidenceRow.number).desc()).limit(1)
+    found = (await session.exec(latest_first)).first()
+    return _check(*found) if found else None
 
 
-async def chosen(session: AsyncSession, rollout_id: str, *, most: int) -> Sequence[int]:
+def _check(kept: EvidenceRow, line: DecisionRow) -> Judged:
+    return Judged(
+        number=kept.number,
+        stage=line.stage,
+        percent=line.percent,
+        method=kept.method,
+        policy=kept.policy,
+        look=Look.model_validate(kept.look),
+        evidence=Evidence.model_validate(kept.evidence),
+        verdict=verdict_of(line),
+    )
+
+
+async def even_numbers(session: AsyncSession, rollout_id: str, *, most: int) -> Sequence[int]:
     """Return evenly many of the checks' numbers, and of each epoch the first and the last."""
     query = select(EvidenceRow.number, DecisionRow.epoch).join(DecisionRow)
     of_rollout = query.where(EvidenceRow.rollout_id == rollout_id)
@@ -146,6 +141,12 @@ async def chosen(session: AsyncSession, rollout_id: str, *, most: int) -> Sequen
     begins = {epoch: number for number, epoch in reversed(found)}
     even = {number for place, (number, _) in enumerate(found) if place % stride == 0}
     return sorted(even | {*ends.values(), *begins.values()})
+
+
+async def last_number(session: AsyncSession, rollout_id: str) -> int:
+    """Return the number of the latest check that kept what it rested on; 0 before the first."""
+    query = select(func.max(EvidenceRow.number)).where(EvidenceRow.rollout_id == rollout_id)
+    return (await session.exec(query)).one() or 0
 
 
 def verdict_of(line: DecisionRow) -> Verdict:

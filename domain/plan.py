@@ -33,6 +33,7 @@ class RolloutPlan(Value):
     Histories of running rollouts hold this as JSON: give every new field a default.
 
     Attributes:
+        name: How it is shown in lists and journals.
         stages: Rising percents, the last one 100.
         guardrails: What is judged at every check; at least one. A name alone is enough:
             `guardrails: [success, response_time]`. The first one matters most.
@@ -191,9 +192,12 @@ class RolloutRequest(Value):
     """What a person asks for: the small JSON that starts a rollout.
 
     Attributes:
+        name: Of the prompt: what stands before the dot of its flag key.
+        prompt_type: What stands behind it.
         candidate: The version to roll out, `x.y.z`.
         plan: A preset's name or a whole plan.
-        by: Who asks. reason: And why.
+        by: Who asks.
+        reason: Why; it is kept in the journal.
         companions: Other prompts that go along: one ramp, one verdict, all or nothing; at most 20.
         start_at: When it is to be opened; by default at once, as when that has passed.
     """

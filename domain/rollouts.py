@@ -196,22 +196,15 @@ class RolloutManager(Rollbacks, Amendments):
         async with self._database.reading() as session:
             return await journal.last_number(session, rollout_id)
 
-    async def check_numbers(self, rollout_id: str, *, most: int) -> Sequence[int]:
-        """Return the numbers of the checks that `checks` chooses, of the same `most`."""
+    async def even_checks(self, rollout_id: str, *, most: int) -> Sequence[int]:
+        """Return the numbers of about so many checks, evenly chosen: enough for a picture."""
         async with self._database.reading() as session:
-            return await journal.chosen(session, rollout_id, most=most)
+            return await journal.even_numbers(session, rollout_id, most=most)
 
     async def checks(
-        self,
-        rollout_id: str,
-        *,
-        most: int | None = None,
-        numbers: Collection[int] | None = None,
+        self, rollout_id: str, *, numbers: Collection[int] | None = None
     ) -> Sequence[Judged]:
         """Return every check, or those of the numbers, with all that it rested on, oldest first.
-
-        Of a long rollout only about `most`, evenly chosen, if that is given: enough for a picture,
-        and a third of a second for a month of them instead of eight.
 
         Raises:
             NotFound: There is no such rollout, or retention deleted what its checks rested on.
@@ -222,7 +215,15 @@ class RolloutManager(Rollbacks, Amendments):
                     f"the evidence of rollout {rollout_id} was deleted on {gone_at:%Y-%m-%d}, as"
                     " retention says; its journal is kept: see it with `rampart journal`"
                 )
-            return await journal.judged(session, rollout_id, most=most, numbers=numbers)
+            return await journal.judged(session, rollout_id, numbers=numbers)
+
+    async def latest_check(self, rollout_id: str) -> Judged | None:
+        """Return the latest check with all that it rested on.
+
+        None before the first, of an unknown rollout, and once retention deleted what it rested on.
+        """
+        async with self._database.reading() as session:
+            return await journal.newest(session, rollout_id)
 
 
 async def _row(session: AsyncSession, rollout_id: str) -> RolloutRow:

@@ -4,6 +4,8 @@ An empty database is made at once from `domain.tables`; only an older one needs 
 and only then is Alembic loaded. A test holds the two ways against each other.
 """
 
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,6 +27,7 @@ from sqlmodel import SQLModel
 
 from domain import tables  # noqa: F401  # fills SQLModel.metadata
 from domain.errors import Conflict, WrongRevision
+from domain.progress import Told, nobody
 
 if TYPE_CHECKING:
     from domain.database import Database
@@ -97,7 +100,7 @@ def refuse_other(revision: str, *, where: str) -> None:
     )
 
 
-async def upgrade(database: "Database") -> Upgrade:
+async def upgrade(database: "Database", *, told: Told = nobody) -> Upgrade:
     """Bring the tables, with what is in them, to `HEAD`; all of it happens, or nothing.
 
     It may be repeated, and run by several processes at once: whoever comes second finds nothing to
@@ -109,7 +112,7 @@ async def upgrade(database: "Database") -> Upgrade:
         Unavailable: The database does not answer, or others keep its tables too long.
     """
     async with database.administered() as connection:
-        return await connection.run_sync(_upgrade, database.name)
+        return await connection.run_sync(_upgrade, database.name, told)
 
 
 async def current(database: "Database") -> str | None:
@@ -122,17 +125,19 @@ async def current(database: "Database") -> str | None:
         return await connection.run_sync(revision_of)
 
 
-def migrate(connection: Connection, revision: str, *, since: str | None = None) -> None:
+def migrate(
+    connection: Connection, revision: str, *, since: str | None = None, told: Told = nobody
+) -> None:
     """Run the migrations up to a revision, on tables at `since` if they do not say so."""
     from alembic import command
 
-    config = _config(connection)
+    config = _config(connection, _steps(told, since or revision_of(connection), revision))
     if since is not None:
         command.stamp(config, since, purge=True)
     command.upgrade(config, revision)
 
 
-def _upgrade(connection: Connection, where: str) -> Upgrade:
+def _upgrade(connection: Connection, where: str, told: Told) -> Upgrade:
     _claim(connection)
     before = revision_of(connection)
     if before is None:
@@ -142,7 +147,7 @@ def _upgrade(connection: Connection, where: str) -> Upgrade:
     if before != HEAD:
         since = _recognised(connection, where) if before == UNNAMED else None
         _be_patient(connection)
-        migrate(connection, HEAD, since=since)
+        migrate(connection, HEAD, since=since, told=told)
     return Upgrade(before, HEAD)
 
 
@@ -158,10 +163,16 @@ def _be_patient(connection: Connection) -> None:
         connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s'"))
 
 
-def _config(connection: Connection) -> Any:
+def _steps(told: Told, before: str | None, after: str) -> Callable[..., None]:
+    """Return what counts the migrations that were run; their revisions are numbers."""
+    steps, taken = int(after) - int(before or 0), count(1)
+    return lambda **_: told(next(taken) / steps)
+
+
+def _config(connection: Connection, applied: Callable[..., None]) -> Any:
     from alembic.config import Config
 
-    config = Config(attributes={"connection": connection})
+    config = Config(attributes={"connection": connection, "applied": applied})
     here = Path(__file__).parent / "migrations"
     config.set_main_option("script_location", str(here).replace("%", "%%"))
     config.set_main_option("path_separator", "os")

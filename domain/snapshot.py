@@ -8,7 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from domain.assignment import SPACE, point
+from domain.assignment import SPACE, Allocation, point
 from domain.prompts import ExperimentStatus
 
 SPLITTING = (ExperimentStatus.RUNNING, ExperimentStatus.PAUSED)
@@ -93,6 +93,20 @@ class RoutingSnapshot(BaseModel):
     def serves(self) -> bool:
         """Whether there is anything to serve."""
         return self.splits or self.default is not None
+
+    @property
+    def version_ids(self) -> frozenset[str]:
+        """All registered versions that some user is served, or could be."""
+        named = (self.default, *self.variants)
+        return frozenset(each.version_id for each in named if each and each.version_id)
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Which part of the users each version is served to, 0 to 1; the arms in their order."""
+        if not self.splits:
+            return {self.default.version: 1.0} if self.default else {}
+        parts = Allocation(self.starts, self.arms).shares(len(self.variants))
+        return {served.version: part for served, part in zip(self.variants, parts, strict=True)}
 
     def evaluate(self, user_id: str) -> Assignment:
         """Return what the user is served; the same user always gets the same at one epoch."""

@@ -202,12 +202,22 @@ class VersionManager:
             return await moves_of(session, name, prompt_type, tag=tag)
 
     async def revert(
-        self, name: str, prompt_type: str, *, by: str = "", reason: str = ""
+        self,
+        name: str,
+        prompt_type: str,
+        *,
+        by: str = "",
+        reason: str = "",
+        leaving: str | None = None,
     ) -> PromptVersion:
         """Return production to the version before the present one, which is deprecated.
 
+        `leaving` is the number of the version that whoever asks saw in production: so that asking
+        twice does not go back twice.
+
         Raises:
-            Conflict: Nothing is in production, nothing was before, or a rollout is live.
+            Conflict: Nothing is in production, nothing was before, a rollout is live, or another
+                version than `leaving` is in production by now.
         """
         async with self._database.transaction() as session:
             await lock_prompt(session, name, prompt_type)
@@ -215,6 +225,11 @@ class VersionManager:
             if present_id is None:
                 raise Conflict(f"{name}.{prompt_type} has no production version")
             present = await session.get_one(VersionRow, present_id)
+            if leaving not in (None, present.version):
+                raise Conflict(
+                    f"{leaving} of {name}.{prompt_type} is in production no more, {present.version}"
+                    " is: look again before it is reverted"
+                )
             previous = await lineage.previous(session, present)
             await _give(session, previous, tag=PRODUCTION_TAG, by=by, reason=reason)
             present.status = VersionStatus.DEPRECATED.value

@@ -33,6 +33,7 @@ class Traffic:
         prompt: tuple[str, str],
         health: Mapping[str, float],
         seed: int,
+        per_second: int = PER_SECOND,
     ) -> None:
         """Take whom to ask and whom to tell.
 
@@ -41,8 +42,9 @@ class Traffic:
             collector: Told of every use.
             experiments: Told who was given what.
             prompt: Name and type.
-            health: By version, the share of uses that succeed, 0 to 1.
+            health: By version, the share of uses that succeed, 0 to 1; looked up at each use.
             seed: Of the users and of their luck.
+            per_second: How many come.
         """
         self._router = router
         self._collector = collector
@@ -51,6 +53,7 @@ class Traffic:
         self._health = health
         self._random = random.Random(seed)  # noqa: S311  # reproducible, and guards no secret
         self._seed = seed
+        self._per_tick = round(per_second * TICK_S)
         self._sent = 0
         self._exposures: dict[str, list[tuple[str, str, int]]] = {}
         self._task: asyncio.Task[None] | None = None
@@ -70,7 +73,7 @@ class Traffic:
         clock = asyncio.get_running_loop().time
         due = clock()
         while not self._left.is_set():
-            uses = [self._use() for _ in range(round(PER_SECOND * TICK_S))]
+            uses = [self._use() for _ in range(self._per_tick)]
             await self._report([use for use in uses if use is not None])
             due = max(due + TICK_S, clock())
             await asyncio.sleep(due - clock())

@@ -27,7 +27,11 @@ def extend(
     key: Key = "",
 ) -> None:
     """Bake the running stage, or watch the promoted version, for LONGER."""
-    send("extend", prompt, reason=reason, by=by, key=key, asked={"longer": longer})
+    from domain.duration import spell
+    from terminal.timing import duration
+
+    asked: dict[str, JsonValue] = {"longer": spell(duration(longer, option="LONGER"))}
+    send("extend", prompt, reason=reason, by=by, key=key, asked=asked)
 
 
 @amendments.command(rich_help_panel=OPERATE)
@@ -46,6 +50,8 @@ def amend(
     key: Key = "",
 ) -> None:
     """Change the plan of the live rollout; evidence, salt and users stay."""
+    if plan is None and not changes:
+        raise Usage("give --plan, or --set PLACE=VALUE, such as --set final_bake=2h")
     asked: dict[str, JsonValue] = {"set": dict(map(_change, changes or []))}
     if plan is not None:
         asked["plan"] = read_plan(plan).model_dump(mode="json")

@@ -1,5 +1,6 @@
 """`rampart version …` and `rampart plan …`: what may be rolled out, and how."""
 
+import json
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from terminal import completion
 from terminal.console import Usage, carry_out, out, prompt_of, say, say_json, text_of
 from terminal.importing import import_folder
 
@@ -17,15 +19,29 @@ if TYPE_CHECKING:  # heavy, so commands import it when they run: `rampart --help
 
 Result = TypeVar("Result")
 Prompt = Annotated[
-    str, typer.Argument(metavar="PROMPT", help="<name>.<prompt_type>, such as greeting.system.")
+    str,
+    typer.Argument(
+        metavar="PROMPT",
+        help="<name>.<prompt_type>, such as greeting.system.",
+        autocompletion=completion.prompts,
+    ),
 ]
-Number = Annotated[str, typer.Argument(metavar="VERSION", help="Its number, x.y.z.")]
+Number = Annotated[
+    str,
+    typer.Argument(
+        metavar="VERSION", help="Its number, x.y.z.", autocompletion=completion.versions
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 By = Annotated[str, typer.Option(help="Who asks; by default you.", show_default=False)]
 Reason = Annotated[str, typer.Option(help="Why; it is kept in the journal.")]
 Key = Annotated[
     str, typer.Option(help="Idempotency key: sent again, it counts once.", show_default=False)
 ]
+
+NO_VERSIONS = (
+    """no versions of {0} yet: make one with `rampart version create {0} --template "…"`"""
+)
 
 versions = typer.Typer(help="Make, look at, tag and revert versions of prompts.")
 plans = typer.Typer(help="Check and show rollout plans.")
@@ -70,7 +86,10 @@ def create(
 
 @versions.command("list")
 def list_(
-    prompt: Annotated[str | None, typer.Argument(help="By default every prompt.")] = None,
+    prompt: Annotated[
+        str | None,
+        typer.Argument(help="By default every prompt.", autocompletion=completion.prompts),
+    ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -85,8 +104,7 @@ def list_(
         say_json([version.to_dict() for _, known in found for version in known])
         return
     if not found:
-        example = f'rampart version create {prompt or "greeting.system"} --template "…"'
-        say(f"no versions{f' of {prompt}' if prompt else ''} yet: make one with `{example}`")
+        say(NO_VERSIONS.format(prompt or "greeting.system"))
     from terminal import sheet
 
     for flag, known in found:
@@ -96,7 +114,9 @@ def list_(
 @versions.command("show")
 def show(
     prompt: Prompt,
-    version: Annotated[str, typer.Argument(help="x.y.z, or latest.")] = "latest",
+    version: Annotated[
+        str, typer.Argument(help="x.y.z, or latest.", autocompletion=completion.versions)
+    ] = "latest",
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -187,6 +207,21 @@ def show_plan(
     out.print(sheet.plan(found))
 
 
+@plans.command("schema")
+def schema(
+    kind: Annotated[
+        str,
+        typer.Argument(metavar="KIND", help="rollout, request, segmented, experiment or monitor."),
+    ] = "rollout",
+) -> None:
+    """Print the JSON Schema of a plan, by which editors complete and check it."""
+    from domain.shape import KINDS, shape
+
+    if kind not in KINDS:
+        raise Usage(f"KIND must be one of {', '.join(KINDS)}, got {kind!r}")
+    out.print(json.dumps(shape(kind), ensure_ascii=False, indent=2), soft_wrap=True)
+
+
 def read_plan(plan: str) -> "RolloutPlan":
     """Return a preset, else what the file holds.
 
@@ -216,9 +251,9 @@ async def _find(manager: "VersionManager", prompt: str, version: str) -> "Prompt
     found = await manager.get_version(*prompt_of(prompt), version)
     if found is None:
         known = [one.version for one in await manager.list_versions(*prompt_of(prompt))]
-        raise NotFound(
-            f"{prompt} has no version {version!r}: known are {', '.join(known[:10]) or 'none'}"
-        )
+        if not known:
+            raise NotFound(NO_VERSIONS.format(prompt))
+        raise NotFound(f"{prompt} has no version {version!r}: known are {', '.join(known[:10])}")
     return found
 
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,8 +35,13 @@ class Screen(Console):
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterator[Segment]:
         """Return what is to be written, with nothing in it that a terminal would do."""
-        for text, style, control in super().render(renderable, options):
-            yield Segment(text if control else text.translate(SEEN), style, control)
+        return harmless(super().render(renderable, options))
+
+
+def harmless(segments: Iterable[Segment]) -> Iterator[Segment]:
+    """Yield what is to be written, with nothing in its text that a terminal would do."""
+    for text, style, control in segments:
+        yield Segment(text if control else text.translate(SEEN), style, control)
 
 
 def _console(*, stderr: bool) -> Console:
@@ -48,6 +53,12 @@ def _console(*, stderr: bool) -> Console:
 
 out = _console(stderr=False)
 err = _console(stderr=True)
+
+
+def answers_keys() -> bool:
+    """Say whether a person sits at it: keys come in, and pictures go out on both streams."""
+    streams = (sys.stdin, sys.stdout, sys.stderr)
+    return all(each.isatty() for each in streams) and not out.is_dumb_terminal
 
 
 def say(line: str) -> None:

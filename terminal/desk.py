@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
 from temporalio.envconfig import ClientConfig
@@ -173,10 +173,46 @@ async def follow(name: str, prompt_type: str, *, show: Show) -> Picture:
         return await watch.follow(desk.viewer, name, prompt_type, show=show)
 
 
-async def every_rollout() -> list[Description]:
-    """Return rollouts, the latest first, as Temporal's lists know them."""
+async def keep_watch(name: str, prompt_type: str) -> Picture:
+    """Show the prompt's rollout until it has ended, and send what keys stand for.
+
+    Raises:
+        KeyboardInterrupt: Somebody left before that.
+    """
+    from terminal.lookout import Lookout
+
+    by = Settings.from_env().operator
+
+    async def send(verb: Verb, reason: str) -> str:
+        return (await order(verb, name, prompt_type, reason=reason, by=by)).said
+
     async with at_desk() as desk:
-        return await desk.control.list()
+        lookout = Lookout(
+            follow=lambda show: watch.follow(desk.viewer, name, prompt_type, show=show), send=send
+        )
+        last = await lookout.until_over()
+    if last is None:
+        raise KeyboardInterrupt
+    return last
+
+
+async def every_rollout(*, live: bool, limit: int) -> list[Description]:
+    """Return the live rollouts, then those that have ended unless `live`, the latest first."""
+    async with at_desk() as desk:
+        found = await desk.control.list(limit=limit, live=True)
+        opened = {
+            each.workflow_id: each.opened_at
+            for each in await RolloutManager(desk.database).list(limit=limit)
+            if each.concluded_at is None
+        }
+        # Temporal knows since when its run lasts, and a long rollout has many.
+        found = [
+            replace(each, started_at=opened.get(each.workflow_id, each.started_at))
+            for each in found
+        ]
+        if live or len(found) >= limit:
+            return found
+        return found + await desk.control.list(limit=limit - len(found), live=False)
 
 
 async def decisions(name: str, prompt_type: str) -> Sequence[Decision]:

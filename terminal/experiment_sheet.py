@@ -11,8 +11,8 @@ from control.experiments import ExperimentDescription
 from domain.guardrail import SUCCESS
 from domain.trials.contest import ArmResult
 from domain.trials.findings import ArmReport, Conclusion, Step, TrialLine
-from terminal.screen import rows, words
-from workflows.experiments.page import figure, span
+from domain.trials.wording import figure, span
+from terminal.palette import rows, words
 from workflows.experiments.progress import ExperimentProgress
 from workflows.progress import clock
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:  # heavy, so commands import it when they run: `rampart --help
 Result = TypeVar("Result")
 Chosen = Annotated[str, typer.Option("--version", help="The version to deploy, x.y.z.")]
 
+START = "rampart experiment start {} 1.0.0 1.1.0"
+
 experiments = typer.Typer(help="Compare versions until one is shown to be better, or none is.")
 
 
@@ -42,6 +44,8 @@ def start(
     from domain.trials.plan import ExperimentRequest
 
     name, prompt_type = prompt_of(prompt)
+    if not (variants or plan):
+        raise Usage(f"name the versions, control first: `{START.format(prompt)}`; or give --plan")
     request = ExperimentRequest.parse(
         {
             "name": name,

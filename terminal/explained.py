@@ -19,7 +19,7 @@ from domain.hindsight.replay import Difference
 from domain.judge import Verdict
 from domain.plan import RolloutPlan
 from domain.record import Rollout
-from terminal.screen import colour, rows, words
+from terminal.palette import colour, rows, words
 
 SHOWN = 20  # differences; --json shows all
 
@@ -43,7 +43,7 @@ def grounds(rollout: Rollout, found: Grounds) -> RenderableType:
             Padding(_guardrail(rollout, guardrail, found), (0, 0, 0, 2)),
         ]
     table = rows()
-    table.add_row("split", _split(found.split))
+    table.add_row("split", split(found.split))
     return Group(*parts, "", table)
 
 
@@ -168,7 +168,8 @@ def _how_sure(shown: Explanation) -> Iterator[tuple[str, str]]:
         yield "mean", f"evidence {strength(sure.mean)} that it has worsened (it only advises)"
 
 
-def _split(split: Split) -> Text:
+def split(split: Split) -> Text:
+    """Return whether users are split as they should be."""
     if not split.recorded:
         return Text("not recorded: nobody told who was served")
     got = split.treatment / (split.treatment + split.control)

@@ -12,7 +12,7 @@ from domain.duration import spell
 from domain.prompts import Json
 from domain.simulation.forecast import Chance, Entry, Forecast, Scene, Spread
 from embedded.rehearsal import Rehearsed
-from terminal.screen import colour, rows, words
+from terminal.palette import colour, rows, words
 
 GRAINS = ((7 * 86400, 3600), (3600, 60), (60, 1), (0, 0.1))  # from so many seconds on
 NEVER = Text("–", style="dim")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from terminal import completion
 from terminal.catalog import AsJson, read_plan
 from terminal.console import Usage, carry_out, out, prompt_of, say_json
 from terminal.steering import LOOK
@@ -27,7 +28,9 @@ hindsight = typer.Typer()
 Which = Annotated[
     str,
     typer.Argument(
-        metavar="ROLLOUT", help="greeting.system for its latest rollout, or a rollout's id."
+        metavar="ROLLOUT",
+        help="greeting.system for its latest rollout, or a rollout's id.",
+        autocompletion=completion.prompts,
     ),
 ]
 
@@ -75,9 +78,11 @@ def replay(rollout: Which, *, as_json: AsJson = False) -> None:
     """Make every verdict again from the journal: exit 0 if none differs in any digit, 1 if not."""
     from domain.evidence.looks import METHOD
     from domain.hindsight.replay import replay
+    from terminal.progress import progress
 
     case = carry_out(_case(rollout))
-    found = replay(case.plan, case.checks, case.amended)
+    with progress(f"judging {len(case.checks):,} checks again") as judged:
+        found = replay(case.plan, case.checks, case.amended, told=judged)
     if as_json:
         counted = {"method": METHOD, "checks": len(case.checks), "without_evidence": case.blank}
         told = [difference.model_dump(mode="json") for difference in found]
@@ -132,6 +137,7 @@ async def _case(text: str) -> Case:
         NotFound: There is none.
         Usage: Its checks kept no evidence.
     """
+    from control.grounds import judged_by
     from domain.record import Kind
     from domain.rollouts import RolloutManager
     from terminal.desk import storage
@@ -140,7 +146,7 @@ async def _case(text: str) -> Case:
         manager = RolloutManager(database)
         rollout = await _find(manager, text)
         checks = await manager.checks(rollout.id)
-        amended = [_judged_by(rollout, each) for each in await manager.amendments(rollout.id)]
+        amended = [judged_by(rollout, each) for each in await manager.amendments(rollout.id)]
         if checks and checks[0].number == 1:
             return Case(rollout=rollout, checks=checks, amended=amended, blank=0)
         lines = await manager.decisions(rollout.id, limit=EVERY_LINE)
@@ -176,9 +182,3 @@ def _headed(case: Case) -> dict[str, object]:
         "candidate": shown.candidate,
         "status": shown.status.value,
     }
-
-
-def _judged_by(rollout: "Rollout", change: "Amended") -> "Amended":
-    """Return the change as it concerns what the checks were judged by."""
-    plans = {"before": rollout.judging(change.before), "after": rollout.judging(change.after)}
-    return change.model_copy(update=plans)

@@ -28,13 +28,16 @@ def import_folder(
     from domain.templates.importing import VersionImporter
     from settings import Settings
     from terminal.desk import storage
+    from terminal.progress import progress
 
     drafts = read(folder)
 
     async def take_in() -> "list[Imported]":
         who = by or Settings.from_env().operator
         async with storage() as database:
-            return await VersionImporter(database).take_in(drafts, by=who, dry_run=dry_run)
+            with progress(f"importing {len(drafts):,} files") as told:
+                importer = VersionImporter(database)
+                return await importer.take_in(drafts, by=who, dry_run=dry_run, told=told)
 
     found = carry_out(take_in())
     if as_json:

@@ -62,6 +62,8 @@ def start(  # noqa: PLR0913  # each is an option of the command
     """
     if prompt and experiment:
         raise Usage(f"give either PROMPT or --experiment, got {prompt} and {experiment}")
+    if not (prompt or experiment or version):
+        raise Usage("say what to watch: PROMPT, such as greeting.system, --experiment or --version")
     asked: Json = {
         "experiment": experiment,
         "interval": interval,

@@ -14,7 +14,7 @@ from domain.simulation.forecast import Forecast
 from domain.simulation.runs import Fate, Simulated
 from terminal.console import Usage
 from terminal.forecast import hours
-from terminal.screen import words
+from terminal.palette import words
 
 if TYPE_CHECKING:  # an extra, and slow to load
     from matplotlib.axes import Axes

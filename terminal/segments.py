@@ -79,7 +79,10 @@ def remove(prompt: Prompt, segment: Name) -> None:
 
 @segments.command("reorder")
 def reorder(
-    prompt: Prompt, names: Annotated[list[str], typer.Argument(metavar="SEGMENT…")]
+    prompt: Prompt,
+    names: Annotated[
+        list[str], typer.Argument(metavar="SEGMENT…", help="All of them, the first to ask first.")
+    ],
 ) -> None:
     """Put all segments of a prompt into this order."""
     found = _with_segments(lambda manager: manager.reorder(*prompt_of(prompt), names))

@@ -12,7 +12,7 @@ def gateway(
     host: Annotated[str, typer.Option(help="Where to listen; 0.0.0.0 is everywhere.")] = (
         "127.0.0.1"
     ),
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
+    port: Annotated[int, typer.Option(help="Where it listens.", min=1, max=65535)] = 8080,
     workers: Annotated[int, typer.Option(help="Processes that share the port.", min=1)] = 1,
     origin: Annotated[
         list[str] | None,

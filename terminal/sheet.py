@@ -12,7 +12,7 @@ from domain.guardrail import Guardrail, GuardrailKind
 from domain.instants import clock
 from domain.plan import RolloutPlan
 from domain.prompts import PromptVersion
-from terminal.screen import bar, rows
+from terminal.palette import bar, rows
 
 
 def versions(prompt: str, found: Iterable[PromptVersion]) -> Table:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from terminal.catalog import AsJson, read_plan
-from terminal.console import carry_out, err, out, say_json
+from terminal.console import carry_out, out, say_json
 from terminal.timing import duration
 
 if TYPE_CHECKING:  # heavy, so commands import it when they run: `rampart --help` is quick
@@ -81,24 +81,24 @@ async def _play(
     from dataclasses import replace
 
     from domain.simulation.runs import simulate
+    from terminal.progress import progress
 
     worlds = [traffic, replace(traffic, effect=0.0)] if traffic.effect else [traffic]
-    _hint(f"simulating {runs:,} rollouts of each kind …")
-    scenes = await asyncio.gather(
-        *(
-            asyncio.to_thread(simulate, plan, world, runs=runs, seed=seed, horizon=horizon)
-            for world in worlds
-        )
-    )
+    done = [0.0] * len(worlds)
+    with progress(f"simulating {runs:,} rollouts of each kind") as told:
+
+        def simulated(number: int) -> "Simulated":
+            def tell(share: float) -> None:
+                done[number] = share
+                told(sum(done) / len(done))
+
+            return simulate(plan, worlds[number], runs=runs, seed=seed, horizon=horizon, told=tell)
+
+        both = range(len(worlds))
+        scenes = await asyncio.gather(*(asyncio.to_thread(simulated, each) for each in both))
     if fast:
         return scenes, None
     from embedded.rehearsal import rehearse
 
-    _hint("rehearsing one with the real workflow, on a server that skips time …")
-    return scenes, await rehearse(scenes[0], seed=seed)
-
-
-def _hint(line: str) -> None:
-    """Tell a person who waits what is going on; nobody else."""
-    if err.is_terminal:
-        err.print(line, style="dim")
+    with progress("rehearsing one with the real workflow", measured=False):
+        return scenes, await rehearse(scenes[0], seed=seed)

@@ -1,13 +1,14 @@
 """`rampart start`, `pause`, `rollback`, `status`, `watch`, `why` …: one rollout, from outside."""
 
-from contextlib import ExitStack
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from terminal import completion
 from terminal.amending import OPERATE, send
 from terminal.catalog import AsJson, By, Key, Prompt, Reason, operator, read_plan
-from terminal.console import Usage, carry_out, out, prompt_of, say, say_json, warn
+from terminal.console import Usage, answers_keys, carry_out, out, prompt_of, say, say_json, warn
 
 if TYPE_CHECKING:  # heavy, so commands import it when they run: `rampart --help` is quick
     from pydantic import JsonValue
@@ -20,17 +21,23 @@ AT = "When to open it, with an offset: 2026-12-01T09:00+01:00. Until then it can
 IN = "Or how long from now: 2h."
 DEADLINE = "By when it has to be promoted: 7d, or an instant; in place of the plan's."
 
+PLAN = "A preset's name, or a YAML or JSON file."
+Candidate = Annotated[
+    str,
+    typer.Argument(
+        metavar="CANDIDATE", help="Its number, x.y.z.", autocompletion=completion.versions
+    ),
+]
+
 rollouts = typer.Typer()
 
 
 @rollouts.command(rich_help_panel=OPERATE)
 def start(  # noqa: PLR0913  # one parameter per option
     prompt: Prompt,
-    candidate: Annotated[str, typer.Argument(metavar="CANDIDATE", help="Its number, x.y.z.")],
+    candidate: Candidate,
     *,
-    plan: Annotated[
-        str, typer.Option(help="A preset's name, or a YAML or JSON file.")
-    ] = "standard",
+    plan: Annotated[str, typer.Option(help=PLAN, autocompletion=completion.plans)] = "standard",
     along: Annotated[
         list[str] | None,
         typer.Option("--with", metavar="PROMPT=CANDIDATE", help="Goes along; may be repeated."),
@@ -96,7 +103,8 @@ def skip(
     prompt: Prompt,
     *,
     to: Annotated[
-        int | None, typer.Option(help="The stage, from 1; by default past the next one.")
+        int | None,
+        typer.Option(help="The stage, from 1; by default past the next one.", min=1, max=50),
     ] = None,
     reason: Reason = "",
     by: By = "",
@@ -148,7 +156,10 @@ def status(prompt: Prompt, *, as_json: AsJson = False) -> None:
 
 @rollouts.command(rich_help_panel=LOOK)
 def watch(prompt: Prompt, *, as_json: AsJson = False) -> None:
-    """Follow a rollout to its end: exit 0 if it was promoted, 1 if not. Ctrl-C leaves it alone."""
+    """Follow a rollout to its end, with keys to steer it: exit 0 if it was promoted, 1 if not.
+
+    q or Ctrl-C leaves it alone. Without a terminal: one line per change, or with --json an object.
+    """
     _follow(prompt, as_json=as_json)
 
 
@@ -179,17 +190,30 @@ def journal(prompt: Prompt, *, as_json: AsJson = False) -> None:
 
 
 @rollouts.command("list", rich_help_panel=LOOK)
-def list_(*, as_json: AsJson = False) -> None:
-    """List rollouts, live and ended, the latest first."""
+def list_(
+    *,
+    live: Annotated[bool, typer.Option("--live", help="Only what has not ended.")] = False,
+    state: Annotated[
+        list[str] | None,
+        typer.Option(help="Only in this state, such as paused; may be repeated."),
+    ] = None,
+    limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=10_000)] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """List rollouts: the live ones first, then those that have ended, the latest first."""
+    from terminal import listing
     from terminal.desk import every_rollout
 
-    found = carry_out(every_rollout())
-    from terminal import screen
-
+    wanted = listing.states(state or [])
+    found = carry_out(every_rollout(live=live, limit=limit))
+    if wanted:
+        found = [one for one in found if listing.state_of(one) in wanted]
     if as_json:
-        say_json([screen.listed(one) for one in found])
+        say_json([listing.listed(one) for one in found])
     elif found:
-        out.print(screen.listing(found))
+        out.print(listing.listing(found, now=datetime.now(UTC), width=out.width))
+    elif live or wanted:
+        say("no such rollout: `rampart list` shows all of them")
     else:
         say("no rollouts yet: start one with `rampart start PROMPT CANDIDATE`")
 
@@ -230,20 +254,21 @@ def _look(prompt: str) -> "Picture":
 
 def _follow(prompt: str, *, as_json: bool) -> None:
     from terminal import screen
-    from terminal.desk import follow
-    from terminal.watch import JsonLines, Lines, Moving, Show
+    from terminal.desk import follow, keep_watch
+    from terminal.watch import JsonLines, Lines
 
     name, prompt_type = prompt_of(prompt)
-    with ExitStack() as drawn:
-        show: Show = JsonLines() if as_json else Lines(out)
-        if out.is_terminal and not as_json:
-            show = drawn.enter_context(Moving(out))
-        try:
-            last = carry_out(follow(name, prompt_type, show=show))
-        except KeyboardInterrupt:
-            drawn.close()
-            warn(f"no longer watching; the rollout of {prompt} goes on without you")
-            raise
+    try:
+        if as_json:
+            last = carry_out(follow(name, prompt_type, show=JsonLines()))
+        elif answers_keys():
+            last = carry_out(keep_watch(name, prompt_type))
+            out.print(screen.draw(last))
+        else:
+            last = carry_out(follow(name, prompt_type, show=Lines(out)))
+    except KeyboardInterrupt:
+        warn(f"no longer watching; the rollout of {prompt} goes on without you")
+        raise
     if not as_json:
         say(f"{last.progress.prompt or prompt} {screen.ending(last)}")
     if not last.promoted:

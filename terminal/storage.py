@@ -30,9 +30,11 @@ def _show_help(context: typer.Context) -> None:
 def upgrade() -> None:
     """Bring the tables, with what is in them, to this release; all of it happens, or nothing."""
     from domain import schema
+    from terminal.progress import progress
 
     database = _database()
-    before, after = carry_out(schema.upgrade(database))
+    with progress("upgrading the tables") as told:
+        before, after = carry_out(schema.upgrade(database, told=told))
     if before == after:
         say(f"database {database.name} is at revision {after} already")
     elif before is None:

@@ -13,12 +13,19 @@ def start(at: str | None, after: str | None) -> str | None:
     """Return the instant of `--at` or `--in`, as a request says it; None for at once.
 
     Raises:
-        Usage: Both were given, or the latter is no duration.
+        Usage: Both were given, or one is not what it should be.
     """
+    from domain.instants import read_instant
+
     if at and after:
         raise Usage("give either --at or --in, not both")
+    if at is not None:
+        try:
+            return read_instant(at).isoformat()
+        except ValueError as error:
+            raise Usage(f"--at {error}") from error
     if after is None:
-        return at
+        return None
     return (datetime.now(UTC) + duration(after, option="--in")).isoformat(timespec="seconds")
 
 

@@ -9,6 +9,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 from activities.rollouts import Note, RolloutActivities
 from domain.record import Kind
 from workflows.execution import execute_unless, is_refusal
+from workflows.markdown import CAPTION, words
 
 
 class Said(BaseModel):
@@ -55,7 +56,7 @@ class Notes(BaseModel):
         """
         while self.lines:
             note = self.first(rollout_id)
-            said = f"{note.kind} by {note.by or 'somebody'}"
+            said = f"{words(note.kind)} by {note.by or 'somebody'}: {note.reason}"[:CAPTION]
             try:
                 await execute_unless(
                     given_up, RolloutActivities.note, note, summary=said, config=config

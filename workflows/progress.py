@@ -24,6 +24,8 @@ class Progress(BaseModel):
         due_at: When the bake ends, if nothing stops its clock.
         closed: Why nothing may advance, whatever the guardrails say; empty when it may.
         deadline: By when it has to be promoted.
+        asked: Who started it, and why.
+        ordered: Who ordered its rollback, and why; empty while nobody has.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -46,6 +48,8 @@ class Progress(BaseModel):
     refused: str = ""
     closed: str = ""
     deadline: datetime | None = None
+    asked: str = ""
+    ordered: str = ""
 
     @property
     def companions(self) -> tuple[Member, ...]:
@@ -86,6 +90,8 @@ class Progress(BaseModel):
             refused=state.refused,
             closed=str(state.calendar.shut(now) or "") if state.ending is None else "",
             deadline=state.calendar.deadline(rollout.plan) if not state.final else None,
+            asked=str(Command(by=rollout.by[:200], reason=rollout.reason[:2000])),
+            ordered=str(state.rollback or ""),
         )
 
     @classmethod

@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from textwrap import wrap
 from typing import Any
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
-from workflows.markdown import literal
+from workflows.gates import offers
 from workflows.meters import Meters
-from workflows.progress import Progress, clock, stage_of
+from workflows.page import details
+from workflows.progress import Progress, stage_of
 from workflows.state import State
 
 PROMPT = SearchAttributeKey.for_keyword("RampartPrompt")
@@ -19,8 +19,6 @@ PERCENT = SearchAttributeKey.for_float("RampartPercent")
 VERDICT = SearchAttributeKey.for_keyword("RampartVerdict")
 PHASE = SearchAttributeKey.for_keyword("RampartPhase")
 ATTRIBUTES = (PROMPT, STAGE, PERCENT, VERDICT, PHASE)
-BAR = 30  # characters
-WIDTH = 44  # characters of a value: what a code block of the page shows on a small laptop
 MEMO_AGE = timedelta(hours=1)  # an update of the memo is an action: on changes, else this often
 
 
@@ -40,7 +38,7 @@ class Publication:
         now = workflow.now()
         self._meters.follow(state)
         progress = Progress.of(state, now=now)
-        workflow.set_current_details(details(progress))
+        workflow.set_current_details(details(progress, offers(state, now=now)))
         verdict = progress.verdict.action
         key = (progress.phase, progress.stage, verdict, progress.refused, progress.closed)
         old = self._at is None or now - self._at >= MEMO_AGE
@@ -49,45 +47,6 @@ class Publication:
             workflow.upsert_memo(memo(progress))
             if state.search_attributes:
                 workflow.upsert_search_attributes(columns(progress, phase=state.phase_attribute))
-
-
-def details(progress: Progress) -> str:
-    """Return the page in Temporal's UI (tab User Metadata): Markdown that it renders.
-
-    Code blocks, because its renderer shows neither pipe tables nor emoji.
-    """
-    if not progress.prompt:
-        return f"**{progress.phase}**: waiting for {progress.waiting_for}"
-    filled = round(progress.percent / 100 * BAR)
-    ramp = "█" * filled + "░" * (BAR - filled)
-    rows = [
-        *(("with", str(each)) for each in progress.companions),
-        ("ramp", f"{ramp} {progress.percent:g} %"),
-        ("stage", stage_of(progress)),
-        ("verdict", f"{progress.verdict.action} (check {progress.checks})"),
-        ("reason", progress.verdict.reason),
-        ("waits for", progress.waiting_for),
-    ]
-    if progress.next_check_at:
-        rows.append(("next check", clock(progress.next_check_at)))
-    if progress.refused:
-        rows.append(("note", progress.refused))
-    head = f"**{literal(progress.prompt)}**: {progress.baseline} → {progress.candidate}, "
-    table = "\n".join(_row(name, value) for name, value in rows)
-    return f"{head}**{progress.phase}**\n\n```\n{table}\n```\n\n{HELP}"
-
-
-def _row(name: str, value: str) -> str:
-    """Return an aligned line; a long value goes on below itself, as the page does not wrap."""
-    first, *more = wrap(value.replace("`", "'"), WIDTH) or [""]
-    return "\n".join([f"{name:<11} {first}", *(f"{'':<11} {line}" for line in more)])
-
-
-HELP = (
-    "More Actions → Send a Signal: `pause`, `resume`, `promote`, `skip`, `approve`, `extend`,"
-    " `amend`, `rollback`;"
-    ' input is optional: `{"reason": "…", "by": "…"}`.'
-)
 
 
 def memo(progress: Progress) -> dict[str, object]:

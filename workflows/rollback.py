@@ -10,9 +10,11 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 from activities.rollouts import RollBack, RolloutActivities
+from domain.duration import spell
 from workflows import execution
 from workflows.commands import Command
 from workflows.execution import Method, Order, Result
+from workflows.markdown import CAPTION, literal
 from workflows.state import Phase, State
 
 IN_STEPS = "rollback-in-steps-2026-11"
@@ -60,24 +62,24 @@ class Rollback:
             if not missing:
                 return whose
             self._incomplete("; ".join(missing))
-            await workflow.sleep(wait, summary="rollback incomplete: once more")
+            await workflow.sleep(wait, summary="rollback incomplete: then once more")
             wait = min(wait * 2, PAUSE_MAX)
             self._rest()
 
     async def _in_steps(self, command: Command) -> tuple[Command, tuple[str, ...]]:
         order = RollBack(rollout_id=self._state.id, reason=command.reason, by=command.by)
-        why, hands = command.reason[:80], RolloutActivities
-        await self._take(hands.return_traffic, order, said=f"users to the baseline: {why}")
+        why, was, hands = command.reason[:80], self._state.opened.baseline, RolloutActivities
+        await self._take(hands.return_traffic, order, said=f"everybody to {was}: {why}")
         await self._take(hands.restore, order.rollout_id, said="tag, statuses and experiment")
         proof = await self._take(hands.prove, order.rollout_id, said="is all as before?")
         return Command(by=proof.by[:200], reason=proof.reason[:2000]), proof.missing
 
     async def _take(self, method: Method[Order, Result], order: Order, *, said: str) -> Result:
         """Take one step, however long it takes; past its time, say so and go on trying."""
-        config = workflow.ActivityConfig(**{**execution.WRITE, "summary": said})
+        config = workflow.ActivityConfig(**{**execution.WRITE, "summary": literal(said)})
         running = workflow.start_activity_method(method, order, **config)
         try:
-            late = f"a step of the rollback is late: {said}"[:100]
+            late = literal(f"at most {spell(PATIENCE)} for: {said}"[:CAPTION])
             await workflow.wait_condition(running.done, timeout=PATIENCE, timeout_summary=late)
         except TimeoutError:
             self._incomplete(f"still trying: {said}")

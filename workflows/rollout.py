@@ -9,7 +9,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 with workflow.unsafe.imports_passed_through():
     from activities.rollouts import Check, RolloutActivities
     from domain.judge import Verdict
-    from workflows import execution, opening, orders, timing
+    from workflows import captions, execution, opening, orders, timing
     from workflows.commands import Command, only
     from workflows.execution import Method, Order, Result
     from workflows.granting import Grants
@@ -81,7 +81,8 @@ class RolloutWorkflow(RolloutMessages):
                 timing.put_off(state, error, asked=asked, now=workflow.now())
 
     async def _complete(self) -> Outcome:
-        await self._do(RolloutActivities.complete, self._state.id, "for everybody")
+        said = f"{self._state.opened.candidate} for everybody"
+        await self._do(RolloutActivities.complete, self._state.id, said)
         outcome = self._end(Phase.PROMOTED, Command(reason=self._state.verdict.reason))
         await workflow.wait_condition(workflow.all_handlers_finished)
         return outcome
@@ -100,10 +101,11 @@ class RolloutWorkflow(RolloutMessages):
         """Ramp to the stage; past the last one, promote."""
         state = self._state
         if stage <= len(state.plan.stages):
-            said = f"to {state.plan.stages[stage - 1].percent:g} %"
+            said = captions.ramp(state, stage)
             epoch = await self._do(RolloutActivities.ramp, orders.ramp(state, stage), said)
         else:
-            epoch = await self._do(RolloutActivities.promote, orders.promote(state), "promote it")
+            said = f"{state.opened.candidate} into production"
+            epoch = await self._do(RolloutActivities.promote, orders.promote(state), said)
         state.enter(stage, epoch=epoch, now=workflow.now())
 
     async def _bake(self) -> None:
@@ -128,7 +130,7 @@ class RolloutWorkflow(RolloutMessages):
         state.next_check_at = now + pause
         timing.tell_of_windows(state, now)
         self._publish()
-        said = f"{state.phase(now)} at {state.percent:g} %: next check"
+        said = captions.wait(state, now=now)
         try:
             await workflow.wait_condition(lambda: self._woken, timeout=pause, timeout_summary=said)
         except TimeoutError:
@@ -159,7 +161,7 @@ class RolloutWorkflow(RolloutMessages):
     async def _roll_back(self, command: Command) -> Outcome:
         """Restore and read back, again and again until nothing differs."""
         rollback = Rollback(self._state, publish=self._publish, rest=self._begin_anew_if_long)
-        whose = await rollback.until_proved(command)
+        whose = self._state.rollback = await rollback.until_proved(command)
         await self._write_notes(execution.WRITE)
         return self._end(Phase.ROLLED_BACK, whose)
 

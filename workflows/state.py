@@ -61,15 +61,16 @@ class State(BaseModel):
     @property
     def id(self) -> str:
         """The rollout's id; only once it is open."""
-        return self._opened.id
+        return self.opened.id
 
     @property
     def plan(self) -> RolloutPlan:
         """The plan; only once the rollout is open."""
-        return self._opened.plan
+        return self.opened.plan
 
     @property
-    def _opened(self) -> Rollout:
+    def opened(self) -> Rollout:
+        """The rollout; only once it is open."""
         if self.rollout is None:
             raise ValueError("the rollout is not open yet")
         return self.rollout
@@ -120,7 +121,7 @@ class State(BaseModel):
 
     def follow(self, plan: RolloutPlan) -> None:
         """Go on by another plan."""
-        self.rollout = self._opened.model_copy(update={"plan": plan})
+        self.rollout = self.opened.model_copy(update={"plan": plan})
         self.interval = min(max(self.interval, plan.check_min), plan.check_max)
 
     def judged(self, verdict: Verdict) -> None:

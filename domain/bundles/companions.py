@@ -14,6 +14,8 @@ class Companion(Value):
     """A prompt whose candidate goes along.
 
     Attributes:
+        name: Of the prompt: what stands before the dot of its flag key.
+        prompt_type: What stands behind it.
         candidate: The version to roll out, `x.y.z`.
     """
 

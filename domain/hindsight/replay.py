@@ -14,6 +14,7 @@ from domain.evidence.weighing import weigh
 from domain.judge import Verdict
 from domain.plan import RolloutPlan
 from domain.policy import Policy
+from domain.progress import Told, nobody
 from domain.value import Frozen
 
 
@@ -34,7 +35,11 @@ class Difference(Frozen):
 
 
 def replay(
-    plan: RolloutPlan, checks: Sequence[Judged], amended: Sequence[Amended] = ()
+    plan: RolloutPlan,
+    checks: Sequence[Judged],
+    amended: Sequence[Amended] = (),
+    *,
+    told: Told = nobody,
 ) -> list[Difference]:
     """Judge every look again and return what differs from the journal, to the last digit.
 
@@ -45,10 +50,12 @@ def replay(
         plan: The rollout's, as it is now.
         checks: All of the rollout's, oldest first.
         amended: How its plan was changed, oldest first: each check was judged by the plan it had.
+        told: How many of the checks were judged again.
     """
     evidence, found = Evidence(), list[Difference]()
     before = plan_at(plan, amended, 1)
-    for check in checks:
+    for done, check in enumerate(checks):
+        told(done / len(checks))
         present = plan_at(plan, amended, check.number)
         evidence, before = carried(evidence, before, present), present
         if check.method not in METHODS:

@@ -72,7 +72,8 @@ class Look(Frozen):
 
     Attributes:
         base: Of the first look only: what was counted before its window began.
-        raised: New alerts. cleared: Keys of the open ones that are over.
+        raised: New alerts.
+        cleared: Keys of the open ones that are over.
     """
 
     mark: Mark

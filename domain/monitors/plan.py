@@ -143,13 +143,15 @@ class MonitorPlan(Value):
     Attributes:
         versions: Ids of at most 20 versions; this or an experiment is given.
         experiment: Id or name: what its variants' versions do inside it is watched.
-        duration: How long it watches. interval: From one look to the next; at least 0.5 s both.
+        duration: How long it watches, at least 0.5 s.
+        interval: From one look to the next, at least 0.5 s.
         window: What is judged at a look: the events counted in so much time before it, and at
             least since the look before; None, or `ever`: all events there ever were.
         conditions: At most 20. By default the success rate below `alert_threshold`.
         alert_threshold: Short for the condition success_rate below it, in (0, 1]; by default 0.5
             where there are no conditions.
-        by: Who asks. reason: And why.
+        by: Who asks.
+        reason: Why; it is kept in the journal.
     """
 
     versions: Watched = ()

@@ -21,7 +21,8 @@ class _Hoard(NamedTuple):
     """A table of which rows are deleted.
 
     Attributes:
-        age: The field of `Retention` that says when. tally: The field of `Swept` that counts.
+        age: The field of `Retention` that says when.
+        tally: The field of `Swept` that counts.
         owner: The column by which rows are found; an index begins with it.
         of: The table of owners, and the column that says when one ended: all its rows go together.
             None: each row goes by its own `occurred_at`.

@@ -85,7 +85,12 @@ class OnFailure(StrEnum):
 
 
 class Ring(Value):
-    """One segment's turn. `plan`: a preset's name or a whole plan; by default the plan of all."""
+    """One segment's turn.
+
+    Attributes:
+        segment: Its name.
+        plan: A preset's name or a whole plan; by default the plan of all.
+    """
 
     segment: Name
     plan: RolloutPlan | None = None

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from domain.errors import InvalidValue
 from domain.judge import Action
 from domain.plan import RolloutPlan
+from domain.progress import Told, nobody
 from domain.simulation.arrivals import HOUR, Arrivals, Counts, Traffic
 from domain.simulation.batch import Batch, Seen
 from domain.stats.harm import Floats, Mask
@@ -74,6 +75,7 @@ def simulate(
     runs: int = RUNS,
     seed: int = 1,
     horizon: timedelta | None = None,
+    told: Told = nobody,
 ) -> Simulated:
     """Roll out by the plan again and again.
 
@@ -86,6 +88,7 @@ def simulate(
         seed: Of all chance, >= 0.
         horizon: When a rollout that neither ended well nor badly is given up, > 0; by default
             after four times the plan's own duration.
+        told: How many of the runs have ended.
 
     Raises:
         InvalidValue: An argument that is not like that.
@@ -102,6 +105,7 @@ def simulate(
     course = _Course(plan, traffic, rng=np.random.default_rng(seed), runs=runs)
     while course.live.any():
         course.check(horizon=longest.total_seconds())
+        told(1 - float(course.live.mean()))
     return course.result(longest)
 
 

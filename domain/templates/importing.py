@@ -12,6 +12,7 @@ from domain.database import Database, default_database
 from domain.epochs import lock_prompt
 from domain.errors import DomainError, NotFound
 from domain.fields import check_version
+from domain.progress import Told, nobody
 from domain.prompts import Json, PromptVersion
 from domain.tables import VersionRow
 from domain.tags import all_tagged
@@ -65,7 +66,12 @@ class VersionImporter:
         self._versions = VersionManager(self._database)
 
     async def take_in(
-        self, drafts: Sequence[Draft], *, by: str = "", dry_run: bool = False
+        self,
+        drafts: Sequence[Draft],
+        *,
+        by: str = "",
+        dry_run: bool = False,
+        told: Told = nobody,
     ) -> list[Imported]:
         """Make a version of each draft whose content no version of its prompt has, or of none.
 
@@ -77,6 +83,7 @@ class VersionImporter:
             drafts: By name and type, each prompt once.
             by: Who makes them.
             dry_run: Find out what would be done, and do nothing.
+            told: How many of the drafts were taken in.
 
         Raises:
             DomainError: What `VersionManager.create_version` refuses; the message begins with the
@@ -87,6 +94,7 @@ class VersionImporter:
             async with self._database.transaction() as session:
                 for draft in drafts:
                     found.append(await self._take_in(session, draft, by=by))
+                    told(len(found) / len(drafts))
                 if dry_run:
                     raise _Undone
         except _Undone:

@@ -55,7 +55,8 @@ class ArmResult(Frozen):
             the mean; of a time, the geometric mean. None without observations.
         interval: Of rate_b - rate_a, at confidence 1 - alpha, asked once.
         always_valid: The interval of the same at every look.
-        stopped: Whether it was stopped early. is_rate: Whether the goal is a rate.
+        stopped: Whether it was stopped early.
+        is_rate: Whether the goal is a rate.
     """
 
     version: str

@@ -28,7 +28,8 @@ async def decide(
     """
     plan = ExperimentPlan.model_validate(row.plan)
     tallies = await inspection.tally(session, row, plan)
-    _, mismatch = await inspection.mismatch(session, await inspection.experiment_of(session, row))
+    divided = await inspection.split(session, await inspection.experiment_of(session, row))
+    mismatch = divided.mismatch
     # In a thread: the exact tests of small samples may take seconds.
     winner, results = await asyncio.to_thread(
         contest.decide, plan, tallies, stopped=tuple(row.stopped)

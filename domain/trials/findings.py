@@ -104,6 +104,27 @@ class Report(Frozen):
         )
 
 
+class Turnout(Frozen):
+    """Users of one arm, over all epochs: how many its shares foresaw, and how many came."""
+
+    version: str
+    expected: float = 0.0
+    seen: int = 0
+
+
+class Split(Frozen):
+    """How users are divided among the arms.
+
+    Attributes:
+        log_mismatch: Logarithm of the evidence that it is not as it should be.
+        mismatch: What is wrong with it; "" when nothing is.
+    """
+
+    arms: tuple[Turnout, ...] = ()
+    log_mismatch: float = 0.0
+    mismatch: str = ""
+
+
 class Conclusion(Frozen):
     """What a trial came to; the result of its workflow.
 

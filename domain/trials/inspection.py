@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+import numpy as np
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -25,7 +26,7 @@ from domain.tables import AllocationRow, ExperimentRow, TrialEvidenceRow, TrialR
 from domain.trials import contest
 from domain.trials import journal as trial_journal
 from domain.trials.contest import TIMES, Tallies, Tally
-from domain.trials.findings import ArmReport, Report
+from domain.trials.findings import ArmReport, Report, Split, Turnout
 from domain.trials.plan import ExperimentPlan
 
 
@@ -46,7 +47,7 @@ async def look(session: AsyncSession, row: TrialRow, *, number: int) -> Report:
             seen, verdict, evidence = await _weigh(session, row, compared, at=now)
             verdicts[arm] = (verdict, evidence)
             session.add(_kept(row, plan, arm, number=number, seen=seen, evidence=evidence))
-    log_mismatch, said = await mismatch(session, experiment)
+    divided = await split(session, experiment)
     live = [arm for arm in plan.arms if arm not in row.stopped]
     return Report(
         number=number,
@@ -57,8 +58,8 @@ async def look(session: AsyncSession, row: TrialRow, *, number: int) -> Report:
             for arm in plan.arms
         ),
         enough=all(contest.observed(tallies[arm]) >= plan.min_sample for arm in live),
-        log_mismatch=log_mismatch,
-        mismatch=said,
+        log_mismatch=divided.log_mismatch,
+        mismatch=divided.mismatch,
     )
 
 
@@ -105,22 +106,37 @@ async def tally(
     }
 
 
-async def mismatch(session: AsyncSession, experiment: ExperimentRow) -> tuple[float, str]:
-    """Return the evidence that users do not reach the arms in their shares, and what is wrong."""
+async def split(session: AsyncSession, experiment: ExperimentRow) -> Split:
+    """Return how many users reached each arm, against its shares."""
     versions, log_factor = [variant["version"] for variant in experiment.variants], 0.0
     got: dict[str, int] = {}
+    expected, seen = np.zeros(len(versions)), np.zeros(len(versions), dtype=int)
     for found in await _allocations(session, experiment.id):
         shares = Allocation(tuple(found.starts), tuple(found.arms)).shares(len(versions))
         got = await exposures.counts(session, experiment.id, epoch=found.epoch)
         counts = [got.get(version, 0) for version in versions]
         if sum(counts):
             log_factor += float(srm.log_bayes_factor(counts, shares))
+        expected, seen = expected + np.multiply(shares, sum(counts)), seen + counts
+    return Split(
+        arms=tuple(
+            Turnout(version=version, expected=float(foreseen), seen=int(came))
+            for version, foreseen, came in zip(versions, expected, seen, strict=True)
+        ),
+        log_mismatch=log_factor,
+        mismatch=_complaint(experiment, got, log_factor),
+    )
+
+
+def _complaint(experiment: ExperimentRow, got: Mapping[str, int], log_factor: float) -> str:
     if log_factor < -math.log(MISMATCH_ALPHA):
-        return log_factor, ""
-    told = ", ".join(f"{version} {got.get(version, 0)}" for version in versions)
-    shares_told = ", ".join(f"{100 * s:g} %" for s in experiment.traffic_split.values())
-    return log_factor, (
-        f"users are not split as they should be ({shares_told}): {told};"
+        return ""
+    told = ", ".join(
+        f"{one['version']} {got.get(one['version'], 0)}" for one in experiment.variants
+    )
+    shares = ", ".join(f"{100 * s:g} %" for s in experiment.traffic_split.values())
+    return (
+        f"users are not split as they should be ({shares}): {told};"
         " find out why before anything is believed"
     )
 

@@ -33,8 +33,10 @@ class Variant(Value):
     """One arm.
 
     Attributes:
+        version: Its number, `x.y.z`.
         weight: Its share of users, in (0, 1]; given for all variants or for none, which means
             equal shares.
+        description: For whoever reads the results.
     """
 
     version: Label
@@ -57,7 +59,8 @@ class ExperimentPlan(Value):
         variants: 2 to 10; a list, or a mapping from version to weight.
         control: The version the others are compared with; by default the first variant. It has to
             be in production.
-        goal: The metric that decides; its `direction` is known of the built-in ones.
+        goal: The metric that decides.
+        direction: Which way the goal is better; known of the built-in ones.
         per: What is one observation of the goal: the first outcome of each user, or each event.
         guardrails: What must not get worse, in any arm, than it is in control; an arm that is
             shown to be harmed is stopped early.
@@ -239,7 +242,8 @@ class ExperimentRequest(Value):
     """What a person asks for: the small JSON that starts a trial.
 
     Attributes:
-        by: Who asks. reason: And why.
+        by: Who asks.
+        reason: Why; it is kept in the journal.
     """
 
     name: Label

@@ -108,6 +108,7 @@ class Freeze(Value):
     Attributes:
         from_: `from`; a date is its first moment.
         until: The first moment that is open again.
+        reason: Why; it is shown to whoever waits.
     """
 
     model_config = ConfigDict(serialize_by_alias=True)

@@ -10,8 +10,12 @@ from starlette.staticfiles import StaticFiles
 from domain.database import Database
 from gateway.dashboard import visit
 from gateway.dashboard.demo import Demo, DemoPages
+from gateway.dashboard.experiments import ExperimentPages
 from gateway.dashboard.login import LoginPages
+from gateway.dashboard.monitors import MonitorPages
 from gateway.dashboard.pages import Pages
+from gateway.dashboard.prompts import PromptPages
+from gateway.dashboard.rings import RingsPages
 from gateway.dashboard.rollouts.live import Watches
 from gateway.dashboard.rollouts.pages import RolloutPages
 from gateway.guard import Guard
@@ -37,7 +41,15 @@ class Dashboard:
         rollouts = RolloutPages(pages, guard, operators, database, limits=limits, demo=demo)
         self.watches: Watches = rollouts.watches  # entered by who serves the pages
         shown = (DemoPages(demo, database),) if demo else ()
-        self._parts = (LoginPages(pages, guard, limits=limits), rollouts, *shown)
+        self._parts = (
+            LoginPages(pages, guard, limits=limits),
+            rollouts,
+            ExperimentPages(pages, operators, database),
+            PromptPages(pages, database),
+            RingsPages(pages, operators, database),
+            MonitorPages(pages, operators),
+            *shown,
+        )
 
     def routers(self) -> Iterator[APIRouter]:
         """Yield the routes of every page."""

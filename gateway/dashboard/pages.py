@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from domain.duration import spell
 from gateway.dashboard import instants, visit
+from gateway.dashboard.figures import FILTERS
 from gateway.exchange import Answer
 from gateway.front import HOLDER
 from gateway.problems import Problem
@@ -49,7 +50,7 @@ class Pages:
             "minute": instants.minute,
             "at": instants.at,
             "place": place,
-        }
+        } | FILTERS
 
     def show(
         self,

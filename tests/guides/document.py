@@ -7,10 +7,20 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 GUIDES = ROOT / "docs" / "guides"
-DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "README.md", *sorted(GUIDES.glob("*.md")))
-LANGUAGES = ("python", "yaml", "json", "console", "text", "javascript")
+EXPLANATION = ROOT / "docs" / "explanation"
+DOCUMENTS = (
+    ROOT / "README.md",
+    ROOT / "docs" / "README.md",
+    *sorted(GUIDES.glob("*.md")),
+    *sorted(EXPLANATION.glob("*.md")),
+)
+RUN = ("python", "yaml", "json", "console")
+SHOWN = "text"  # what is printed, and pictures
 
-FENCED = re.compile(r"^```(?P<language>[^\n]*)\n(?P<source>.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCED = re.compile(
+    r"^(?:<!-- not run: (?P<why>[^\n]+) -->\n\n)?```(?P<language>[^\n]*)\n(?P<source>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
 NAMED = re.compile(r"# (?P<name>[\w-]+\.(py|yaml))\n")
 PROMPT = "$ "
 ANYTHING = "..."
@@ -18,11 +28,17 @@ ANYTHING = "..."
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block. `where` is what an editor opens: the document and the line."""
+    """A fenced block.
+
+    Attributes:
+        where: What an editor opens: the document and the line.
+        why: Why it is not run; empty if nothing is said.
+    """
 
     where: str
     language: str
     source: str
+    why: str = ""
 
     @property
     def file(self) -> str:
@@ -43,9 +59,9 @@ def blocks(document: Path) -> Iterator[Block]:
     """Return the blocks of a document, in order."""
     text = document.read_text()
     for found in FENCED.finditer(text):
-        line = text.count("\n", 0, found.start()) + 1
+        line = text.count("\n", 0, found.start("language")) + 1
         where = f"{document.relative_to(ROOT)}:{line}"
-        yield Block(where, found["language"], found["source"])
+        yield Block(where, found["language"], found["source"], found["why"] or "")
 
 
 def blocks_in(language: str) -> list[Block]:

@@ -10,6 +10,7 @@ import inspect
 import io
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -30,6 +31,7 @@ LOOKS = re.compile(
     r"|rampart (monitor (status|alerts)|experiment (status|journal|list))\b"
     r"|temporal workflow (list|count|describe|query)\b"
 )
+PIPED = {">", "|"}
 USUAL = {"RAMPART_UI_URL": "http://127.0.0.1:8233", "TEMPORAL_ADDRESS": "127.0.0.1:7233"}
 PATIENCE_S = 30.0  # until what is looked at is as shown: a reader is slower than a test
 LONGEST_S = 100.0  # of a guide, or of one command
@@ -81,7 +83,9 @@ class Reader:
 
 
 def _run(typed: str) -> tuple[int, str]:
-    code, printed = _rampart(typed) if typed.startswith("rampart ") else _shell(typed)
+    program, *given = shlex.split(typed)
+    here = {"rampart": _rampart, "python": _python}.get(program)
+    code, printed = here(typed) if here and not PIPED & {*given} else _shell(typed)
     for variable, usual in USUAL.items():
         printed = printed.replace(os.environ[variable], usual)
     return code, printed
@@ -96,6 +100,15 @@ def _rampart(typed: str) -> tuple[int, str]:
             return cli.main(), printed.getvalue()
     finally:
         sys.argv = before
+
+
+def _python(typed: str) -> tuple[int, str]:
+    """Run a file in this process, which has NumPy loaded."""
+    _, file = shlex.split(typed)
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        runpy.run_path(file, run_name="__main__")
+    return 0, printed.getvalue()
 
 
 def _shell(typed: str) -> tuple[int, str]:

@@ -15,7 +15,7 @@ import pytest_asyncio
 
 from dev import Stack
 from domain.record import Decision, Kind
-from embedded.ports import free_port, is_free
+from embedded.ports import is_free
 from settings import child_environment
 from tests.house import USERS
 from tests.integration.place import LONG, Place, furnished
@@ -36,12 +36,6 @@ async def serve(url, name, users):
 
 asyncio.run(serve(sys.argv[1], sys.argv[2], json.loads(sys.argv[3])))
 """
-
-
-@pytest_asyncio.fixture(scope="module")
-async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    async with Stack(tmp_path_factory.mktemp("stack"), port=free_port()) as running:
-        yield running
 
 
 @pytest_asyncio.fixture

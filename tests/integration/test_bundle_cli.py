@@ -1,50 +1,23 @@
 """Several prompts as one rollout, from the command line, on a real dev server."""
 
 import asyncio
-import sys
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
-import cli
 from dev import Stack
 from domain.database import Database
-from embedded.ports import free_port
 from tests.house import House
-from tests.integration.test_cli import Rampart, Said, _terminate, versions
+from tests.integration.typed import Rampart, terminate, versions
 
 SLOW = "stages: [{percent: 10, bake: 1h}, {percent: 100}]\ncheck_min: 500ms\ncheck_max: 500ms\n"
 
 
-@pytest_asyncio.fixture(scope="module")
-async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    async with Stack(tmp_path_factory.mktemp("stack"), port=free_port()) as running:
-        yield running
-
-
-@pytest.fixture
-def rampart(
-    stack: Stack,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Rampart:
-    """Run `rampart …` in this process, on the stack, with a slow plan at hand."""
-    monkeypatch.chdir(tmp_path)
-    for name, value in stack.variables().items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("RAMPART_OPERATOR", "ann")
+@pytest.fixture(autouse=True)
+def plans(tmp_path: Path) -> None:
     (tmp_path / "slow.yaml").write_text(SLOW)
-
-    def run(*arguments: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["rampart", *arguments])
-        code = cli.main()
-        printed = capsys.readouterr()
-        return Said(code, printed.out, printed.err)
-
-    return run
 
 
 Pair = tuple[str, str]
@@ -67,6 +40,12 @@ def started(rampart: Rampart) -> Started:
     return start
 
 
+def checked(rampart: Rampart, prompt: str) -> None:
+    """Wait for the first check."""
+    while not rampart("status", prompt, "--json").json["checks"]:
+        time.sleep(0.1)
+
+
 def in_production(rampart: Rampart, prompt: str) -> list[str]:
     listed = rampart("version", "list", prompt, "--json").json
     return [each["version"] for each in listed if "production" in each["tags"]]
@@ -84,6 +63,8 @@ def test_an_operator_steers_a_bundle_by_any_of_its_prompts(
     rampart: Rampart, started: Started
 ) -> None:
     first, second = started("steered")
+
+    checked(rampart, second)
 
     status = rampart("status", second, "--json")
     paused = rampart("pause", second, "--reason", "lunch")
@@ -143,7 +124,7 @@ def test_a_bundle_whose_workflow_was_terminated_is_rolled_back_by_any_of_its_pro
     rampart: Rampart, stack: Stack, started: Started
 ) -> None:
     first, second = started("orphaned")
-    asyncio.run(_terminate(stack.address, f"rollout/{first}"))
+    asyncio.run(terminate(stack, f"rollout/{first}"))
 
     said = rampart("rollback", second, "--reason", "orphaned")
     shown = rampart("journal", first, "--json")

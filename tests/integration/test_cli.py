@@ -3,77 +3,19 @@
 import asyncio
 import json
 import signal
-import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from subprocess import PIPE
-from typing import Any
 
 import pytest
-import pytest_asyncio
-from temporalio.client import Client
 
-import cli
 from dev import Stack
-from embedded.ports import free_port
 from settings import child_environment
+from tests.integration.typed import Rampart, content_of, terminate, versions
 
 SLOW = "stages: [{percent: 10, bake: 1h}, {percent: 100}]\ncheck_min: 500ms\n"
 PROMPT = "greeting.system"
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a command printed, and its exit code."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Rampart = Callable[..., Said]
-
-
-@pytest_asyncio.fixture(scope="module")
-async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    async with Stack(tmp_path_factory.mktemp("stack"), port=free_port()) as running:
-        yield running
-
-
-@pytest.fixture
-def rampart(
-    stack: Stack,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Rampart:
-    """Run `rampart …` in this process, which is ten times as fast, on the stack."""
-    monkeypatch.chdir(tmp_path)
-    for name, value in stack.variables().items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("RAMPART_OPERATOR", "ann")
-
-    def run(*arguments: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["rampart", *arguments])
-        code = cli.main()
-        printed = capsys.readouterr()
-        return Said(code, printed.out, printed.err)
-
-    return run
-
-
-def versions(rampart: Rampart, prompt: str, *numbers: str) -> None:
-    """Make versions of the prompt, the first in production."""
-    for number in numbers:
-        rampart("version", "create", prompt, "--template", f"v{number}", "--number", number)
-    rampart("version", "tag", prompt, numbers[0], "production")
 
 
 def test_an_operator_steers_a_rollout_from_start_to_rollback(
@@ -135,17 +77,12 @@ def test_a_rollback_without_a_rollout_names_the_command_that_reverts(rampart: Ra
     ]
 
 
-async def _terminate(address: str, workflow_id: str) -> None:
-    client = await Client.connect(address)
-    await client.get_workflow_handle(workflow_id).terminate()
-
-
 def test_a_rollout_whose_workflow_was_terminated_can_still_be_rolled_back(
     rampart: Rampart, stack: Stack
 ) -> None:
     versions(rampart, "orphan.system", "1.0.0", "1.1.0")
     rampart("start", "orphan.system", "1.1.0", "--plan", "standard")
-    asyncio.run(_terminate(stack.address, "rollout/orphan.system"))
+    asyncio.run(terminate(stack, "rollout/orphan.system"))
 
     rolled_back = rampart("rollback", "orphan.system", "--reason", "orphaned", "--by", "ana")
     again = rampart("rollback", "orphan.system")
@@ -215,7 +152,7 @@ FILES = {
         ("start quiet.system 1.0.0", ("1.0.0", "in production already")),
         ("start quiet.system 1.1.0", ("1.1.0", "archived", "only an active version")),
         ("start nobody.system 1.0.0", ("nobody.system", "no production version")),
-        ("start quiet.system 1.1.0 --at 2026-12-01T09:00", ("start_at", "offset", "09:00")),
+        ("start quiet.system 1.1.0 --at 2026-12-01T09:00", ("--at", "offset", "09:00")),
         ("start quiet.system 1.1.0 --at 2020-12-01T09:00Z", ("start_at", "later than now", "2020")),
         ("start quiet.system 1.1.0 --at 2926-12-01T09:00Z", ("start_at", "within 365d", "2926")),
         ("start quiet.system 1.1.0 --at 2027-01-01T09:00Z --in 2h", ("--at", "--in", "not both")),
@@ -233,7 +170,21 @@ FILES = {
         ("version create quiet.system --template x --status odd", ("'odd'", "draft, active")),
         ("version tag quiet.system 7.7.7 production", ("'7.7.7'", "1.1.0, 1.0.0")),
         ("version show quiet.system 7.7.7", ("'7.7.7'", "1.1.0, 1.0.0")),
+        ("version show unheard.system", ("no versions of unheard.system", "version create")),
         ("verson list", ("'verson'", "rampart --help")),
+        ("lst", ("'lst'", "mean 'list'", "rampart --help")),
+        ("list quiet", ("one word too many: 'quiet'", "rampart list --help")),
+        ("list --limit 0", ("--limit", "greater than or equal to 1", "got '0'")),
+        ("list --limit=many", ("--limit", "valid integer", "got 'many'")),
+        ("list --state odd", ("--state", "'odd'", "baking", "rolled_back")),
+        ("skip quiet.system --to 0", ("--to", "greater than or equal to 1", "got '0'")),
+        ("extend quiet.system long", ("LONGER", "'long'", "90s")),
+        ("amend quiet.system", ("--plan", "--set PLACE=VALUE")),
+        ("experiment start quiet.system", ("name the versions", "--plan")),
+        ("monitor start", ("PROMPT", "--experiment", "--version")),
+        ("gateway --port many", ("--port", "valid integer", "got 'many'")),
+        ("gateway --host no.such.host.invalid", ("no.such.host.invalid:8080",)),
+        ("completion tcsh", ("SHELL", "'tcsh'", "'bash', 'zsh', 'fish'")),
         ("watch quiet.system --color", ("--color", "rampart watch --help")),
     ],
 )
@@ -261,15 +212,6 @@ def quiet(rampart: Rampart) -> None:
         versions(rampart, "quiet.system", "1.0.0")
         archived = ("--number", "1.1.0", "--status", "archived")
         rampart("version", "create", "quiet.system", "--template", "old", *archived)
-
-
-def content_of(stack: Stack) -> list[str]:
-    """Return everything the database holds."""
-    connection = sqlite3.connect(stack.directory / "rampart.db")
-    try:
-        return list(connection.iterdump())
-    finally:
-        connection.close()
 
 
 @pytest.mark.parametrize(

@@ -1,21 +1,13 @@
 """`rampart db`: databases of other releases refused and upgraded, what is old swept."""
 
 import asyncio
-import json
-import logging
-import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from copy import copy
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-import pytest_asyncio
 
-import cli
 from dev import Stack
 from domain import schema
 from domain.database import Database
@@ -23,44 +15,15 @@ from domain.retention.manager import RetentionManager
 from embedded.ports import free_port
 from tests.finished import tell
 from tests.house import House
+from tests.integration.typed import Rampart, Said
 
 PATIENCE_S = 30.0
 
 
-@dataclass(frozen=True)
-class Said:
-    """What a command printed, and its exit code."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Rampart = Callable[..., Said]
-
-
 @pytest.fixture
-def rampart(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Rampart:
-    """Run `rampart …` in this process, with a database of its own that is still empty."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("RAMPART_DATABASE_URL", f"sqlite:///{tmp_path}/rampart.db")
-    # A worker or gateway sets up the logs of its process: here that of the tests after it.
-    for part in ("handlers", "level"):
-        monkeypatch.setattr(logging.root, part, copy(getattr(logging.root, part)))
-
-    def run(*arguments: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["rampart", *arguments])
-        code = cli.main()
-        printed = capsys.readouterr()
-        return Said(code, printed.out, printed.err)
-
-    return run
+def rampart(alone: Rampart) -> Rampart:
+    """Run `rampart …` with a database of its own that is still empty."""
+    return alone
 
 
 def at(folder: Path, revision: str) -> None:
@@ -159,12 +122,6 @@ def test_a_rollout_whose_evidence_was_swept_says_so(
     assert "was deleted on" in said.err
     assert "its journal is kept: see it with `rampart journal`" in said.err
     assert "it is rude" in rampart("journal", "greeting.system").out
-
-
-@pytest_asyncio.fixture(scope="module")
-async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    async with Stack(tmp_path_factory.mktemp("stack"), port=free_port()) as running:
-        yield running
 
 
 @pytest.fixture

@@ -2,21 +2,17 @@
 
 import asyncio
 import json
-import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from temporalio.client import Client
 
-import cli
 from dev import Stack
 from domain.database import Database
-from embedded.ports import free_port
 from tests.house import House
-from tests.integration.test_cli import Rampart, Said, content_of, versions
+from tests.integration.typed import Rampart, Said, content_of, versions
 
 PROMPT = "greeting.system"
 ARMS = ("1.0.0", "1.1.0", "1.2.0")
@@ -24,36 +20,12 @@ LONG = "check_min: 500ms\ncheck_max: 500ms\n"
 SHORT = LONG + "min_duration: 0s\nmax_duration: 1s\nvariants: [1.0.0, 1.1.0, 1.2.0]\n"
 
 
-@pytest_asyncio.fixture(scope="module")
-async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    async with Stack(tmp_path_factory.mktemp("stack"), port=free_port()) as running:
-        yield running
-
-
-@pytest.fixture
-def rampart(
-    stack: Stack,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Rampart:
-    """Run `rampart …` in this process, which is ten times as fast, on the stack."""
-    monkeypatch.chdir(tmp_path)
-    for name, value in stack.variables().items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("RAMPART_OPERATOR", "ann")
+@pytest.fixture(autouse=True)
+def plans(tmp_path: Path) -> None:
     (tmp_path / "long.yaml").write_text(LONG)
     (tmp_path / "short.yaml").write_text(SHORT)
     (tmp_path / "broken.yaml").write_text("variants: [")
     (tmp_path / "text.yaml").write_text("just a text")
-
-    def run(*arguments: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["rampart", *arguments])
-        code = cli.main()
-        printed = capsys.readouterr()
-        return Said(code, printed.out, printed.err)
-
-    return run
 
 
 def until(rampart: Rampart, prompt: str, reached: Callable[[Said], bool]) -> Said:

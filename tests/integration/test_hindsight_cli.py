@@ -1,10 +1,7 @@
 """`rampart explain`, `replay` and `what-if` on a database file alone: no Temporal is there."""
 
 import asyncio
-import json
-import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +9,16 @@ import pytest
 from sqlalchemy import delete, update
 from sqlmodel import col
 
-import cli
 from domain.database import Database
 from domain.tables import DecisionRow, EvidenceRow
 from embedded.ports import free_port
 from tests.finished import tell
 from tests.house import House
+from tests.integration.typed import Rampart
 
 PROMPT = "greeting.system"
 STRICT = "alpha: 0.000001\nstages: [{percent: 10}, {percent: 50}, {percent: 100}]\n"
 UNSEEN = "guardrails: [success, tokens]\nstages: [{percent: 100}]\n"
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a command printed, and its exit code."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Rampart = Callable[..., Said]
 
 
 @pytest.fixture
@@ -60,23 +41,13 @@ async def within(url: str, work: Callable[[House], Awaitable[None]]) -> None:
 
 
 @pytest.fixture
-def rampart(
-    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Rampart:
+def rampart(url: str, alone: Rampart, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rampart:
     """Run `rampart …` with the database alone: nothing answers where Temporal should be."""
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RAMPART_DATABASE_URL", url)
     monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{free_port()}")
     (tmp_path / "strict.yaml").write_text(STRICT)
     (tmp_path / "unseen.yaml").write_text(UNSEEN)
-
-    def run(*arguments: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["rampart", *arguments])
-        code = cli.main()
-        printed = capsys.readouterr()
-        return Said(code, printed.out, printed.err)
-
-    return run
+    return alone
 
 
 def change(url: str, *statements: Any) -> None:

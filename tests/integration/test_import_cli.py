@@ -1,39 +1,25 @@
 """`rampart version import`, as it is typed and as it is printed; no server is needed."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-import cli
-from tests.integration.test_cli import Said
+from tests.integration.typed import Said
 
 Rampart = Callable[..., Said]
 
 
 @pytest.fixture
-def rampart(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Rampart:
-    """Run `rampart …` in this process, on a database of its own."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("RAMPART_DATABASE_URL", f"sqlite:///{tmp_path}/rampart.db")
-    monkeypatch.setenv("RAMPART_OPERATOR", "ann")
+def rampart(alone: Rampart) -> Rampart:
+    """Run `rampart …` on a database of its own, with a folder of two files at hand."""
     Path("prompts").mkdir()
     Path("prompts/greeting.system.md").write_text(
         "---\ntags: [production]\ndefaults: {name: you}\n---\nHello {{name}}!\n"
     )
     Path("prompts/farewell.user.txt").write_text("Bye {{name}}!\n")
-
-    def run(*arguments: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["rampart", *arguments])
-        code = cli.main()
-        printed = capsys.readouterr()
-        return Said(code, printed.out, printed.err)
-
-    return run
+    return alone
 
 
 def lines(said: Said) -> list[str]:

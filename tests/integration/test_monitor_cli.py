@@ -1,71 +1,21 @@
 """`rampart monitor`, against one embedded stack: versions watched, alerts read, what is refused."""
 
 import asyncio
-import json
-import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from temporalio.client import Client, WorkflowUpdateFailedError
 
-import cli
 from dev import Stack
 from domain import MetricEvent, MetricsCollector
 from domain.database import Database
-from embedded.ports import free_port
+from tests.integration.typed import Rampart
 
 PROMPT = "greeting.system"
 PATIENCE_S = 20.0
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a command printed, and its exit code."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Rampart = Callable[..., Said]
-
-
-@pytest_asyncio.fixture(scope="module")
-async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    async with Stack(tmp_path_factory.mktemp("stack"), port=free_port()) as running:
-        yield running
-
-
-@pytest.fixture
-def rampart(
-    stack: Stack,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Rampart:
-    """Run `rampart …` in this process, which is ten times as fast, on the stack."""
-    monkeypatch.chdir(tmp_path)
-    for name, value in stack.variables().items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("RAMPART_OPERATOR", "ann")
-
-    def run(*arguments: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["rampart", *arguments])
-        code = cli.main()
-        printed = capsys.readouterr()
-        return Said(code, printed.out, printed.err)
-
-    return run
 
 
 def furnish(rampart: Rampart, prompt: str) -> dict[str, str]:

@@ -8,7 +8,8 @@ import pytest
 
 from tests.finished import tell
 from tests.house import House
-from tests.integration.test_hindsight_cli import PROMPT, Rampart, rampart, url, within
+from tests.integration.test_hindsight_cli import PROMPT, rampart, url, within
+from tests.integration.typed import Rampart
 
 __all__ = ["rampart", "url"]  # fixtures
 

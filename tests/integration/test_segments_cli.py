@@ -1,21 +1,15 @@
 """Segments and rings from the command line, on a real dev server, and what outlives a kill."""
 
 import asyncio
-import sys
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
-from temporalio.client import Client, WorkflowHandle
 
-import cli
 from dev import Stack
 from domain.database import Database
-from embedded.ports import free_port
 from tests.house import House
-from tests.integration.test_cli import Rampart, Said, versions
+from tests.integration.typed import Rampart, Said, terminate, versions
 
 QUICK = """
 stages: [{percent: 50, bake: 500ms}, {percent: 100}]
@@ -28,34 +22,10 @@ SLOW = "stages: [{percent: 10, bake: 1h}, {percent: 100}]\ncheck_min: 500ms\n"
 PREMIUM = 'plan == "premium"'
 
 
-@pytest_asyncio.fixture(scope="module")
-async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    async with Stack(tmp_path_factory.mktemp("stack"), port=free_port()) as running:
-        yield running
-
-
-@pytest.fixture
-def rampart(
-    stack: Stack,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Rampart:
-    """Run `rampart …` in this process, on the stack, with a quick and a slow plan at hand."""
-    monkeypatch.chdir(tmp_path)
-    for name, value in stack.variables().items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("RAMPART_OPERATOR", "ann")
+@pytest.fixture(autouse=True)
+def plans(tmp_path: Path) -> None:
     (tmp_path / "quick.yaml").write_text(QUICK)
     (tmp_path / "slow.yaml").write_text(SLOW)
-
-    def run(*arguments: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["rampart", *arguments])
-        code = cli.main()
-        printed = capsys.readouterr()
-        return Said(code, printed.out, printed.err)
-
-    return run
 
 
 async def _come(stack: Stack, name: str) -> None:
@@ -269,13 +239,6 @@ def test_a_live_rollout_on_a_lane_is_told_in_a_sentence(rampart: Rampart, stack:
     )
 
 
-async def _terminate(stack: Stack, workflow_id: str) -> None:
-    client = await Client.connect(stack.address)
-    handle: WorkflowHandle[object, object] = client.get_workflow_handle(workflow_id)
-    await handle.terminate()
-    await asyncio.sleep(0.05)
-
-
 def test_a_ring_outlives_a_terminated_parent_with_its_guards_on(
     rampart: Rampart, stack: Stack
 ) -> None:
@@ -284,7 +247,7 @@ def test_a_ring_outlives_a_terminated_parent_with_its_guards_on(
     rampart("rings", "start", "offer.system", "1.1.0", "--plan", "slow.yaml")
     running(rampart, "offer.system")
 
-    asyncio.run(_terminate(stack, "segments/offer.system"))
+    asyncio.run(terminate(stack, "segments/offer.system"))
     left = rampart("status", "offer_premium.system", "--json")
     rolled_back = rampart("rollback", "offer_premium.system")
 
@@ -298,7 +261,7 @@ def test_what_a_terminated_ring_leaves_is_rolled_back(rampart: Rampart, stack: S
     rampart("rings", "start", "thanks.system", "1.1.0", "--plan", "slow.yaml")
     running(rampart, "thanks.system")
 
-    asyncio.run(_terminate(stack, "rollout/thanks_premium.system"))
+    asyncio.run(terminate(stack, "rollout/thanks_premium.system"))
     last = ended(rampart, stack, "thanks.system")
     journal = rampart("journal", "thanks_premium.system", "--json")
 

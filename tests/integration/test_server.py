@@ -10,15 +10,8 @@ import pytest_asyncio
 
 from dev import Stack
 from domain.record import Kind
-from embedded.ports import free_port
 from tests.integration.place import LONG, PLAN, Place, furnished
 from workflows.state import Phase
-
-
-@pytest_asyncio.fixture(scope="module")
-async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    async with Stack(tmp_path_factory.mktemp("stack"), port=free_port()) as running:
-        yield running
 
 
 @pytest_asyncio.fixture

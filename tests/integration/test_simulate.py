@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import sys
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from statistics import median
@@ -11,39 +9,21 @@ from typing import Any
 
 import pytest
 
-import cli
 from benchmarks import prediction
 from domain.plan import RolloutPlan, preset
 from domain.simulation.arrivals import Traffic
 from domain.simulation.forecast import Scene
 from domain.simulation.runs import Fate, simulate
 from embedded.rehearsal import rehearsable, rehearse
+from tests.integration.typed import Rampart
 
 PNG = b"\x89PNG\r\n\x1a\n"
-Rampart = Callable[..., tuple[int, str, str]]
-
 pytestmark = pytest.mark.timeout(300)
 
 
-@pytest.fixture
-def rampart(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Rampart:
-    """Run `rampart …` in this process; return code, output and errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["rampart", *words])
-        code = cli.main()
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    return run
-
-
 @pytest.mark.guarantee(8)
-def test_it_tells_a_program_what_to_expect(rampart: Rampart) -> None:
-    code, out, err = rampart(
+def test_it_tells_a_program_what_to_expect(alone: Rampart) -> None:
+    code, out, err = alone(
         "simulate", "aggressive", "--users-per-hour", "2000", "--effect", "-0.2", "--runs", "50",
         "--fast", "--json",
     )  # fmt: skip
@@ -59,11 +39,11 @@ def test_it_tells_a_program_what_to_expect(rampart: Rampart) -> None:
     assert told["real_workflow"] is None
 
 
-def test_it_tells_a_person_in_a_table_and_draws(rampart: Rampart, tmp_path: Path) -> None:
+def test_it_tells_a_person_in_a_table_and_draws(alone: Rampart, tmp_path: Path) -> None:
     more = ("--users-per-hour", "2000", "--effect", "-0.2", "--runs", "30", "--fast")
 
-    code, out, _ = rampart("simulate", "aggressive", *more, "--picture", "seen.png")
-    rampart("simulate", "aggressive", *more, "--picture", "seen.html")
+    code, out, _ = alone("simulate", "aggressive", *more, "--picture", "seen.png")
+    alone("simulate", "aggressive", *more, "--picture", "seen.html")
 
     assert code == 0
     for words in ("-20 points (75 %)", "false rollback", "a miss", "users who met it", "complete"):
@@ -92,9 +72,9 @@ def test_it_tells_a_person_in_a_table_and_draws(rampart: Rampart, tmp_path: Path
     ],
 )
 def test_what_cannot_be_meant_is_refused_in_one_line(
-    rampart: Rampart, words: tuple[str, ...], told: str
+    alone: Rampart, words: tuple[str, ...], told: str
 ) -> None:
-    code, out, err = rampart("simulate", *words)
+    code, out, err = alone("simulate", *words)
 
     assert (code, out) == (2, "")
     assert told in err
@@ -102,17 +82,17 @@ def test_what_cannot_be_meant_is_refused_in_one_line(
 
 
 def test_lint_says_with_the_arithmetic_where_too_few_users_come(
-    rampart: Rampart, tmp_path: Path
+    alone: Rampart, tmp_path: Path
 ) -> None:
     (tmp_path / "plan.yaml").write_text(preset("standard").to_yaml())
-    many = rampart("plan", "lint", "plan.yaml", "--users-per-hour", "10000")
+    many = alone("plan", "lint", "plan.yaml", "--users-per-hour", "10000")
 
-    code, out, _ = rampart("plan", "lint", "plan.yaml", "--users-per-hour", "100")
+    code, out, _ = alone("plan", "lint", "plan.yaml", "--users-per-hour", "100")
 
     assert many[1] == "plan.yaml: a valid plan of 4 stages\n"
     assert code == 0
     assert "  but: stage 1 sees about 60 candidate users in its 12h (100 an hour × 5 %)" in out
-    assert rampart("plan", "lint", "plan.yaml", "--users-per-hour", "0")[0] == 2
+    assert alone("plan", "lint", "plan.yaml", "--users-per-hour", "0")[0] == 2
 
 
 @pytest.mark.guarantee(8)

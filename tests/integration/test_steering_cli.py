@@ -3,20 +3,15 @@
 import asyncio
 import json
 import sqlite3
-import sys
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
-import cli
 from dev import Stack
 from domain.database import Database
-from embedded.ports import free_port
 from tests.house import House
-from tests.integration.test_cli import Rampart, Said, content_of, versions
+from tests.integration.typed import Rampart, Said, content_of, versions
 
 PROMPT = "greeting.system"
 SLOW = """
@@ -28,34 +23,10 @@ final_bake: 1h
 OTHER = SLOW.replace("bake: 2h", "bake: 3h")
 
 
-@pytest_asyncio.fixture(scope="module")
-async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    async with Stack(tmp_path_factory.mktemp("stack"), port=free_port()) as running:
-        yield running
-
-
-@pytest.fixture
-def rampart(
-    stack: Stack,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Rampart:
-    """Run `rampart …` in this process, on the stack, with two plans at hand."""
-    monkeypatch.chdir(tmp_path)
-    for name, value in stack.variables().items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("RAMPART_OPERATOR", "ann")
+@pytest.fixture(autouse=True)
+def plans(tmp_path: Path) -> None:
     (tmp_path / "slow.yaml").write_text(SLOW)
     (tmp_path / "other.yaml").write_text(OTHER)
-
-    def run(*arguments: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["rampart", *arguments])
-        code = cli.main()
-        printed = capsys.readouterr()
-        return Said(code, printed.out, printed.err)
-
-    return run
 
 
 def begun(rampart: Rampart, prompt: str, *more: str) -> Said:
@@ -139,10 +110,10 @@ def _seen(rampart: Rampart, stack: Stack) -> int:
         ("amend still.system --set final_bake", ("PLACE=VALUE", "'final_bake'")),
         ("amend still.system --set guardrails=[", ("guardrails", "not YAML")),
         ("amend still.system --set stages.7.bake=1h", ("stages.7.bake", "none of 1 to 3")),
-        ("amend still.system", ("give a plan, or what to set",)),
+        ("amend still.system", ("--plan", "--set PLACE=VALUE")),
         ("amend still.system --plan nowhere.yaml", ("nowhere.yaml", "No such file")),
-        ("extend still.system soon", ("extend", "longer", "soon")),
-        ("extend still.system 0s", ("longer than 0s",)),
+        ("extend still.system soon", ("LONGER", "90s", "soon")),
+        ("extend still.system 0s", ("LONGER", "0s")),
         ("extend still.system", ("LONGER", "rampart extend --help")),
         ("skip still.system --to 9", ("stage 2 to 3, not to 9",)),
         ("skip still.system --to x", ("--to", "rampart skip --help")),
@@ -194,7 +165,7 @@ def test_a_command_that_is_sent_twice_with_a_key_counts_once(rampart: Rampart) -
 
     assert first.out == again.out == after.out
     assert other.err == (
-        "rampart: key 'start-1' started another rollout already: rollout/twice.system\n"
+        "rampart: key 'start-1' started something else already: rollout/twice.system\n"
     )
     assert (promoted.code, clicked) == (0, promoted)
     assert misused.err == "rampart: pause was refused: key 'click' was used for promote already\n"

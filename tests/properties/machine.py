@@ -286,7 +286,7 @@ class RolloutMachine(RuleBasedStateMachine):
         self._write_notes(crash=crash)
         state.checks += 1
         if health != "nobody":
-            failing = state._opened.candidate if health == "bad" else ""
+            failing = state.opened.candidate if health == "bad" else ""
             arms = (self._latest.baseline, self._latest.candidate)
             run(self.home.come(arms, failing=failing))
         baked = state.elapsed(self.now)

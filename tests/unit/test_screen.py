@@ -13,7 +13,8 @@ from domain.judge import Action, Reading, Standing, Verdict
 from domain.plan import preset
 from domain.prompts import PromptVersion
 from domain.record import Before, Decision, Kind, Rollout, RolloutStatus
-from terminal import screen, sheet
+from terminal import palette, screen, sheet
+from terminal.listing import listed, listing
 from workflows.progress import Outcome, Progress
 from workflows.state import Phase
 
@@ -198,7 +199,7 @@ def test_a_rollout_whose_opening_was_refused_says_why() -> None:
     [(0, "░░░░░░░░░░"), (0.1, "█░░░░░░░░░"), (50, "█████░░░░░"), (100, "█" * 10)],
 )
 def test_a_bar_shows_any_share_at_all(percent: float, drawn: str) -> None:
-    assert screen.bar(percent, 10) == drawn
+    assert palette.bar(percent, 10) == drawn
 
 
 @pytest.mark.parametrize(
@@ -211,7 +212,7 @@ def test_a_bar_shows_any_share_at_all(percent: float, drawn: str) -> None:
     ],
 )
 def test_a_time_is_told_as_exactly_as_people_read_it(away: timedelta, told: str) -> None:
-    assert screen.instant(NOW + away, now=NOW).endswith(f"UTC ({told})")
+    assert palette.instant(NOW + away, now=NOW).endswith(f"UTC ({told})")
 
 
 def test_a_listed_rollout_shows_how_it_stands() -> None:
@@ -221,10 +222,12 @@ def test_a_listed_rollout_shows_how_it_stands() -> None:
         "phase": "rolled_back",
         "percent": 0.0,
     }
-    listed = replace(LIVE, status="completed", memo=memo)
+    over = replace(LIVE, status="completed", memo=memo, closed_at=NOW)
 
-    assert "greeting.system  1.0.0 → 1.1.0  rolled back  0 %" in shown(screen.listing([listed]))
-    assert screen.listed(listed)["state"] == "rolled_back"
+    told = shown(listing([over], now=NOW + timedelta(hours=2)))
+
+    assert "greeting.system  1.0.0 → 1.1.0  rolled back  0 %   2h   ended 2h ago" in told
+    assert listed(over)["state"] == "rolled_back"
 
 
 def test_a_plan_tells_what_is_held_back() -> None:

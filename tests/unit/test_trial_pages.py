@@ -9,6 +9,7 @@ from domain.judge import Standing
 from domain.trials.contest import ArmResult
 from domain.trials.findings import ArmReport, Conclusion, Report, TrialStatus
 from terminal import experiment_sheet
+from workflows.experiments.commands import Verb
 from workflows.experiments.page import details, memo
 from workflows.experiments.phase import Phase
 from workflows.experiments.progress import ExperimentProgress
@@ -70,12 +71,13 @@ def drawn(shown: RenderableType) -> str:
 
 
 def test_the_page_shows_every_arm_in_a_code_block() -> None:
-    page = details(SHOWN)
+    page = details(SHOWN, [Verb.PAUSE, Verb.DEPLOY])
 
     assert page.startswith("**greeting.system**, goal success: **running**\n\n```\n")
-    assert "1.0.0       control, 67%, n 2000: 90.0 % [87.3 %" in page
-    assert "1.1.0       33%, n 2000: 96.0 %" in page
-    assert "`pause`, `resume`, `stop`, `conclude`, `deploy`" in page
+    assert "1.0.0       control, 67%\n            n 2000: 90.0 % [87.3 % … 92.3 %]\n" in page
+    assert "            +6.0 pp [-0.4 pp … +12.2 pp], not harmed\n" in page
+    assert 'which ends it:\n            {"version": "1.1.0"}\n' in page
+    assert "resume" not in page
     assert "|" not in page
     assert max(map(len, page.split("```")[1].splitlines())) <= 56  # what a small laptop shows
 
@@ -94,7 +96,7 @@ def test_the_memo_says_it_all_without_a_worker() -> None:
         "arms": {
             "1.0.0": "control, 67%, n 2000: 90.0 % [87.3 % … 92.3 %]",
             "1.1.0": (
-                "33%, n 2000: 96.0 % [94.1 % … 97.4 %], +6.0 pp [-0.4 pp … +12.2 pp], not_harmed"
+                "33%, n 2000: 96.0 % [94.1 % … 97.4 %], +6.0 pp [-0.4 pp … +12.2 pp], not harmed"
             ),
             "1.2.0": "0%, n 1000: 70.0 % [–], -20.0 pp [–], stopped",
         },

@@ -18,7 +18,8 @@ from tests.couple import Couple
 from tests.crowd import Crowd
 from tests.workflows.conftest import DAY, PLAN, Handle, Rehearsal
 from worker import build_worker
-from workflows.publication import details, memo
+from workflows.page import details
+from workflows.publication import memo
 from workflows.state import Phase
 
 REQUEST: dict[str, JsonValue] = {

@@ -13,7 +13,7 @@ from workflows.experiments.commands import Choice
 from workflows.experiments.messages import ExperimentMessages
 from workflows.experiments.page import ExperimentPublication
 from workflows.experiments.phase import Phase
-from workflows.markdown import literal
+from workflows.markdown import CAPTION, literal, words
 from workflows.progress import Outcome
 from workflows.rollout import RolloutWorkflow
 from workflows.state import Phase as RolloutPhase
@@ -52,7 +52,8 @@ class ExperimentEnding(ExperimentMessages):
             by=choice.by,
             reason=choice.reason,
         )
-        return await execution.execute(Hands.deploy_version, order, summary=choice.version)
+        said = f"{choice.version} into production"
+        return await execution.execute(Hands.deploy_version, order, summary=said)
 
     async def _release(self, ending: TrialStatus, choice: Choice) -> Conclusion:
         order = Release(
@@ -62,7 +63,8 @@ class ExperimentEnding(ExperimentMessages):
             by=choice.by,
             reason=choice.reason,
         )
-        return await execution.execute(Hands.release_prompt, order, summary=ending)
+        said = f"control for everybody: {words(ending)}"
+        return await execution.execute(Hands.release_prompt, order, summary=said)
 
     async def _roll_out(self, choice: Choice) -> Conclusion:
         """Roll the version out and wait for the end; a cancelled experiment leaves it alone."""
@@ -107,7 +109,7 @@ class ExperimentEnding(ExperimentMessages):
         notes = self._state.notes
         while notes.lines:
             note = self._state.remark()
-            said = f"{note.step} by {note.by or 'somebody'}"
+            said = f"{words(note.step)} by {note.by or 'somebody'}: {note.reason}"[:CAPTION]
             await execution.execute(Hands.remark, note, summary=said)
             notes.strike()
 

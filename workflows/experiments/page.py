@@ -2,19 +2,19 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from textwrap import wrap
 from typing import Any
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
 
-from domain.guardrail import SUCCESS
-from domain.trials.contest import Span
 from domain.trials.findings import ArmReport
+from domain.trials.wording import figure, span
+from workflows.experiments.commands import Choice, Verb
+from workflows.experiments.gates import refusal
 from workflows.experiments.progress import ExperimentProgress
 from workflows.experiments.state import State
-from workflows.markdown import literal
-from workflows.publication import MEMO_AGE, PROMPT, VERDICT, WIDTH
+from workflows.markdown import Row, block, listed, literal, signals, words
+from workflows.publication import MEMO_AGE, PROMPT, VERDICT
 
 
 class ExperimentPublication:
@@ -28,7 +28,7 @@ class ExperimentPublication:
         """Show where the experiment stands."""
         now = workflow.now()
         progress = ExperimentProgress.of(state, now=now)
-        workflow.set_current_details(details(progress))
+        workflow.set_current_details(details(progress, _offers(state)))
         key = (progress.phase, progress.refused, progress.mismatch, *_stopped(progress))
         old = self._at is None or now - self._at >= MEMO_AGE
         if progress.prompt and (key != self._key or old):
@@ -38,28 +38,50 @@ class ExperimentPublication:
                 workflow.upsert_search_attributes(columns(progress))
 
 
-def details(progress: ExperimentProgress) -> str:
-    """Return the page in Temporal's UI (tab User Metadata): Markdown that it renders."""
+def details(progress: ExperimentProgress, offers: Sequence[Verb] = ()) -> str:
+    """Return the page in Temporal's UI (tab User Metadata): Markdown that it renders.
+
+    Args:
+        progress: Where the experiment stands.
+        offers: The verbs that it would follow now.
+    """
+    phase = f"**{words(progress.phase)}**"
     if not progress.prompt:
-        return f"**{progress.phase}**: waiting for {progress.waiting_for}"
-    rows = [(arm.version, _told(arm, progress.goal)) for arm in progress.arms]
+        return f"{phase}: waiting for {progress.waiting_for}"
+    head = f"**{literal(progress.prompt)}**, goal {literal(progress.goal)}: {phase}"
+    return f"{head}\n\n{block(_rows(progress))}\n\n{signals(_offered(progress, offers))}"
+
+
+def _rows(progress: ExperimentProgress) -> list[Row]:
+    rows = [row for arm in progress.arms for row in listed(arm.version, _told(arm, progress.goal))]
     rows += [("has run", progress.elapsed), ("waits for", progress.waiting_for)]
     if progress.conclusion:
-        said = progress.conclusion
-        rows.append(("concluded", said.why or said.finding))
+        rows.append(("concluded", progress.conclusion.why or progress.conclusion.finding))
     if progress.mismatch:
         rows.append(("split", progress.mismatch))
     if progress.refused:
         rows.append(("note", progress.refused))
-    table = "\n".join(_row(name, value) for name, value in rows)
-    head = f"**{literal(progress.prompt)}**, goal {literal(progress.goal)}: **{progress.phase}**"
-    return f"{head}\n\n```\n{table}\n```\n\n{HELP}"
+    return rows
 
 
-HELP = (
-    "More Actions → Send a Signal: `pause`, `resume`, `stop`, `conclude`, `deploy`; input is"
-    ' optional: `{"version": "1.1.0", "reason": "…", "by": "…"}`.'
-)
+def _offered(progress: ExperimentProgress, offers: Sequence[Verb]) -> list[Row]:
+    arms = (arm.version for arm in progress.arms if not (arm.is_control or arm.stopped))
+    version = f'{{"version": "{next(arms, "1.1.0")}"}}'
+    said = {
+        Verb.PAUSE: ("stop its clock; harm still stops an arm",),
+        Verb.RESUME: ("run on",),
+        Verb.CONCLUDE: ("end it now: ask the tests, then the plan",),
+        Verb.DEPLOY: ("a version into production, which ends it:", version),
+        Verb.STOP: ("everybody back to control, without any test",),
+    }
+    return [row for verb in said if verb in offers for row in listed(verb, said[verb])]
+
+
+def _offers(state: State) -> list[Verb]:
+    """Return the verbs that would be followed now; any may be deployed that is named."""
+    treatment = next(iter(state.treatments), "") if state.trial else ""
+    asked = {Verb.DEPLOY: Choice(version=treatment)}
+    return [verb for verb in Verb if not refusal(state, verb, asked.get(verb, Choice()))]
 
 
 def memo(progress: ExperimentProgress) -> dict[str, object]:
@@ -68,7 +90,7 @@ def memo(progress: ExperimentProgress) -> dict[str, object]:
         "prompt": progress.prompt,
         "phase": progress.phase.value,
         "experiment_id": progress.experiment_id,
-        "arms": {arm.version: _told(arm, progress.goal) for arm in progress.arms},
+        "arms": {arm.version: ", ".join(_told(arm, progress.goal)) for arm in progress.arms},
         "waiting_for": progress.waiting_for,
     }
 
@@ -78,36 +100,16 @@ def columns(progress: ExperimentProgress) -> Sequence[SearchAttributeUpdate[Any]
     return [PROMPT.value_set(progress.prompt), VERDICT.value_set(progress.phase.value)]
 
 
-def figure(goal: str, value: float | None, *, signed: bool = False) -> str:
-    """Return a value of the goal as people read it; signed, a difference: of rates in points."""
-    if value is None:
-        return "–"
-    if goal == SUCCESS:
-        return f"{100 * value:+.1f} pp" if signed else f"{100 * value:.1f} %"
-    return f"{value:+.4g}" if signed else f"{value:.4g}"
-
-
-def span(goal: str, interval: Span | None, *, signed: bool = False) -> str:
-    """Return `92.0 % … 95.9 %`."""
-    if interval is None:
-        return "–"
-    return " … ".join(figure(goal, end, signed=signed) for end in interval)
-
-
-def _told(arm: ArmReport, goal: str) -> str:
-    said = f"{arm.share:.0%}, n {arm.n}: {figure(goal, arm.rate)} [{span(goal, arm.interval)}]"
+def _told(arm: ArmReport, goal: str) -> list[str]:
+    """Return who gets the arm, what it came to, and how that compares with control."""
+    seen = f"n {arm.n}: {figure(goal, arm.rate)} [{span(goal, arm.interval)}]"
     if arm.is_control:
-        return f"control, {said}"
+        return [f"control, {arm.share:.0%}", seen]
     against = f"{figure(goal, arm.difference, signed=True)}"
     against += f" [{span(goal, arm.difference_interval, signed=True)}]"
-    return f"{said}, {against}, {'stopped' if arm.stopped else arm.standing}"
+    standing = "stopped" if arm.stopped else words(arm.standing)
+    return [f"{arm.share:.0%}", seen, f"{against}, {standing}"]
 
 
 def _stopped(progress: ExperimentProgress) -> list[str]:
     return [arm.version for arm in progress.arms if arm.stopped]
-
-
-def _row(name: str, value: str) -> str:
-    """Return an aligned line; a long value goes on below itself, as the page does not wrap."""
-    first, *more = wrap(value.replace("`", "'"), WIDTH) or [""]
-    return "\n".join([f"{name:<11} {first}", *(f"{'':<11} {line}" for line in more)])

@@ -13,6 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows import execution
     from workflows.commands import only
     from workflows.execution import Method, Order, Result
+    from workflows.experiments import captions
     from workflows.experiments.commands import Choice, Verb
     from workflows.experiments.ending import ExperimentEnding
     from workflows.experiments.page import ExperimentPublication
@@ -97,7 +98,7 @@ class ExperimentWorkflow(ExperimentEnding):
         pause = state.next_wait(now) * (1 + JITTER * workflow.random().random())
         state.next_look_at = now + pause
         self._publication.publish(state)
-        said = f"{state.phase()}: next look"
+        said = captions.wait(state, now=now)
         try:
             await workflow.wait_condition(lambda: self._woken, timeout=pause, timeout_summary=said)
         except TimeoutError:
@@ -112,7 +113,7 @@ class ExperimentWorkflow(ExperimentEnding):
         state.looks += 1
         order = LookAt(trial_id=state.id, number=state.looks)
         try:
-            said = f"no. {order.number}"
+            said = f"no. {order.number} at every arm"
             state.report = await self._do(Hands.look_at_arms, order, said, execution.READ)
         except ActivityError as error:
             if is_cancelled_exception(error) or execution.is_refusal(error):

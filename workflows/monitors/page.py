@@ -1,22 +1,17 @@
 """Where a monitor's progress is published: the page in Temporal's UI, and its describe."""
 
-from collections.abc import Sequence
 from datetime import datetime
-from textwrap import wrap
 
 from temporalio import workflow
 
 from domain.duration import spell
-from workflows.markdown import literal
-from workflows.monitors.state import MonitorProgress, Vigil
+from workflows.markdown import CAPTION, block, listed, literal, signals
+from workflows.monitors.state import MonitorProgress, Phase, Vigil
 from workflows.progress import clock
-from workflows.publication import MEMO_AGE, WIDTH
+from workflows.publication import MEMO_AGE
 
 SHOWN = 10  # lines of alerts, and of readings: the page is for a glance
-HELP = (
-    "More Actions → Send a Signal: `stop` ends it and returns its alerts;"
-    ' input is optional: `{"reason": "…", "by": "…"}`.'
-)
+STOP = [("stop", "end it now; it returns the alerts it has")]
 
 
 class Bulletin:
@@ -53,11 +48,20 @@ def details(progress: MonitorProgress) -> str:
         rows.append(("next look", clock(progress.next_look_at)))
     if progress.untold:
         rows.append(("not told", f"{progress.untold} notices: {progress.untold_why}"))
-    rows += _listed("open", [alert.message for alert in progress.open])
+    rows += listed("open", [alert.message for alert in progress.open], most=SHOWN)
     labels = {subject.version_id: subject.label for subject in progress.subjects}
-    rows += _listed("latest", [f"{labels[r.version_id]}: {r.said}" for r in progress.readings])
-    table = "\n".join(_row(name, value) for name, value in rows)
-    return f"**{literal(watched(progress))}**: **{progress.phase}**\n\n```\n{table}\n```\n\n{HELP}"
+    latest = [f"{labels[one.version_id]}: {one.said}" for one in progress.readings]
+    rows += listed("latest", latest, most=SHOWN)
+    act = STOP if progress.phase is Phase.WATCHING else []
+    head = f"**{literal(watched(progress))}**: **{progress.phase}**"
+    return f"{head}\n\n{block(rows)}\n\n{signals(act)}"
+
+
+def caption(vigil: Vigil) -> str:
+    """Return what the timeline says of the wait for the next look: what the last one found."""
+    first, *more = [alert.message for alert in vigil.book.open.values()] or ["nothing is wrong"]
+    others = f" and {len(more)} more" if more else ""
+    return literal(f"look {vigil.looks}: {first}"[: CAPTION - len(others)] + others)
 
 
 def memo(progress: MonitorProgress) -> dict[str, object]:
@@ -77,15 +81,3 @@ def watched(progress: MonitorProgress) -> str:
     labels = [subject.label for subject in progress.subjects]
     more = f" and {len(labels) - 3} more" if len(labels) > 3 else ""
     return f"{', '.join(labels[:3])}{more}"
-
-
-def _listed(name: str, lines: Sequence[str]) -> list[tuple[str, str]]:
-    more = [f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
-    shown = [*lines[:SHOWN], *more]
-    return [(name if index == 0 else "", line) for index, line in enumerate(shown)]
-
-
-def _row(name: str, value: str) -> str:
-    """Return an aligned line; a long value goes on below itself, as the page does not wrap."""
-    first, *more = wrap(value.replace("`", "'"), WIDTH) or [""]
-    return "\n".join([f"{name:<11} {first}", *(f"{'':<11} {line}" for line in more)])

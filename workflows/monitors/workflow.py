@@ -14,7 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows import execution
     from workflows.commands import Command, only
     from workflows.messages import INPUT, Answer
-    from workflows.monitors.page import Bulletin
+    from workflows.monitors.page import Bulletin, caption
     from workflows.monitors.state import MonitorOutcome, MonitorProgress, Vigil
 
 JITTER = 0.1  # of the first wait, so that monitors started together do not look together
@@ -117,7 +117,7 @@ class MonitorWorkflow:
         last = vigil.until - due < JITTER * vigil.plan.interval
         vigil.next_look_at = vigil.until if last else due
         self._bulletin.publish(vigil)
-        said = f"{len(vigil.book.open)} alerts open: next look"
+        said = caption(vigil)
         with suppress(TimeoutError):
             await workflow.wait_condition(
                 self._stopped, timeout=vigil.next_look_at - now, timeout_summary=said

@@ -1,6 +1,7 @@
 """One notification: each target is tried until it takes it, for a day."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 
 from temporalio import workflow
@@ -11,6 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.notifications import NotificationActivities
     from domain.notifications.notice import Addressee, Receipt, Status
     from workflows import execution
+    from workflows.markdown import block, literal
 
 DELIVER = workflow.ActivityConfig(
     start_to_close_timeout=timedelta(seconds=45),  # longer than a target is waited for
@@ -34,7 +36,9 @@ class NotificationWorkflow:
         names = await execution.execute(
             NotificationActivities.address, notification_id, summary="whom to tell"
         )
+        workflow.set_current_details(details(names))
         found = await asyncio.gather(*(self._deliver(notification_id, name) for name in names))
+        workflow.set_current_details(details(names, found))
         failures = {name: why for name, why in zip(names, found, strict=True) if why}
         status = (Status.FAILED if failures else Status.SENT) if names else Status.UNWANTED
         receipt = Receipt(
@@ -60,6 +64,16 @@ class NotificationWorkflow:
                 raise
             return _why(error)
         return ""
+
+
+def details(names: Sequence[str], found: Sequence[str] = ()) -> str:
+    """Return the page in Temporal's UI: whom it tells, and then why some did not get it."""
+    if not names:
+        return "No target asks to be told of it."
+    if not found:
+        return f"It is tried for a day to tell: {literal(', '.join(names))}."
+    rows = [(name, why or "got it") for name, why in zip(names, found, strict=True)]
+    return block(rows)
 
 
 def _why(error: ActivityError) -> str:

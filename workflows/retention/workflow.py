@@ -12,6 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.retention.plan import Swept
     from workflows import execution
     from workflows.commands import only
+    from workflows.markdown import block
 
 SWEEP = workflow.ActivityConfig(
     start_to_close_timeout=timedelta(hours=12),  # the first one may have years to delete
@@ -38,7 +39,7 @@ class RetentionWorkflow:
         """
         config = workflow.ActivityConfig(**{**SWEEP, "summary": "delete what is old"})
         try:
-            return await workflow.execute_activity_method(
+            swept = await workflow.execute_activity_method(
                 RetentionActivities.sweep, only(given), **config
             )
         except ActivityError as error:
@@ -46,3 +47,6 @@ class RetentionWorkflow:
                 raise
             kind = getattr(error.cause, "type", None)
             raise ApplicationError(execution.cause(error), type=kind, non_retryable=True) from error
+        told = ((name, f"{count} rows deleted") for name, count in swept.model_dump().items())
+        workflow.set_current_details(block([*told]))
+        return swept

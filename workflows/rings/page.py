@@ -9,18 +9,22 @@ from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
 
 from domain.duration import spell
-from workflows.commands import Command
-from workflows.markdown import literal
+from workflows.commands import Command, Verb
+from workflows.markdown import Row, block, listed, literal, signals, words
 from workflows.progress import clock
 from workflows.publication import PERCENT, STAGE
 from workflows.rings.report import RingPhase, RingReport, RingsPhase
 from workflows.rings.state import Rings
 
 DONE = (RingPhase.PROMOTED, RingPhase.ALREADY)
-HELP = (
-    "More Actions → Send a Signal: `pause`, `resume`, `promote`, `approve`, `rollback` go to the"
-    ' running ring too; input is optional: `{"reason": "…", "by": "…"}`.'
-)
+FAILURE = {"stop": "promoted rings stay", "roll_back_all": "promoted rings return, too"}
+SAID = {
+    Verb.PAUSE: "hold the running ring, and start no further one",
+    Verb.RESUME: "let the paused ring bake on, and further rings start",
+    Verb.PROMOTE: "the running ring to its next stage; between rings, the next ring now",
+    Verb.APPROVE: "open the gate of the running ring's stage",
+    Verb.ROLLBACK: "roll the running ring back, start no other",
+}
 
 
 class RingsProgress(BaseModel):
@@ -106,7 +110,8 @@ class RingsPage:
     def publish(self, rings: Rings) -> None:
         """Show where the segmented rollout stands."""
         progress = RingsProgress.of(rings)
-        workflow.set_current_details(details(progress))
+        offers = [verb for verb in SAID if not rings.refusal(verb)]
+        workflow.set_current_details(details(progress, offers))
         if progress.prompt and progress != self._shown:
             self._shown = progress
             workflow.upsert_memo(memo(progress))
@@ -121,7 +126,7 @@ def waiting_for(rings: Rings) -> str:
     if rings.opening is None:
         return "the database to open its rings"
     if rings.running:
-        return f"the rollout of {rings.report.prompt} to end: see `rampart status`"
+        return f"the rollout of {rings.report.prompt} to end: see rollout/{rings.report.prompt}"
     if rings.ending or rings.rollback:
         return "the database to confirm the rollback"
     if rings.pause:
@@ -130,26 +135,32 @@ def waiting_for(rings: Rings) -> str:
     return f"the pause of {pause} between rings to end" if rings.ready_at else "its first ring"
 
 
-def details(progress: RingsProgress) -> str:
-    """Return the page in Temporal's UI: Markdown that it renders, without pipe tables."""
+def details(progress: RingsProgress, offers: Sequence[Verb] = ()) -> str:
+    """Return the page in Temporal's UI: Markdown that it renders.
+
+    Args:
+        progress: Where it stands.
+        offers: The verbs that it would follow now.
+    """
+    phase = f"**{words(progress.phase)}**"
     if not progress.prompt:
-        return f"**{progress.phase}**: waiting for {progress.waiting_for}"
-    rows = [f"{line(ring, number)}" for number, ring in enumerate(progress.rings, 1)]
-    rows += [f"waits for {progress.waiting_for}".replace("`", "'")]
+        return f"{phase}: waiting for {progress.waiting_for}"
+    rows = [row for number, ring in enumerate(progress.rings, 1) for row in _ring(ring, number)]
+    rows.append(("waits for", progress.waiting_for))
     if progress.ready_at:
-        rows.append(f"next ring {clock(progress.ready_at)} at the earliest")
+        rows.append(("next ring", f"{clock(progress.ready_at)} at the earliest"))
+    rows.append(("on failure", FAILURE.get(progress.on_failure, progress.on_failure)))
     if progress.refused:
-        rows.append(f"note      {progress.refused}".replace("`", "'"))
-    head = f"**{literal(progress.prompt)}** → {progress.candidate}, "
-    head += f"ring by ring: **{progress.phase}**"
-    table = "\n".join(rows)
-    return f"{head}\n\n```\n{table}\n```\n\n{HELP}"
+        rows.append(("note", progress.refused))
+    head = f"**{literal(progress.prompt)}** → {progress.candidate}, ring by ring: {phase}"
+    said = [(verb.value, SAID[verb]) for verb in offers]
+    return f"{head}\n\n{block(rows)}\n\n{signals(said)}"
 
 
-def line(ring: RingReport, number: int) -> str:
-    """Return `2 beta       running      greeting_beta.system`."""
-    reason = f": {ring.reason}".replace("`", "'")[:80] if ring.reason else ""
-    return f"{number:<2} {ring.title:<12} {ring.phase:<12} {ring.prompt}{reason}"
+def _ring(ring: RingReport, number: int) -> list[Row]:
+    """Return what is known of a ring; what its own rollout tells is on the page of that."""
+    told = [f"{ring.title}: {words(ring.phase)}", f"rollout/{ring.prompt}"]
+    return listed(f"ring {number}", [*told, ring.reason] if ring.reason else told)
 
 
 def memo(progress: RingsProgress) -> dict[str, object]:

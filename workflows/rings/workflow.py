@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.segments import SegmentActivities
     from workflows import execution
     from workflows.commands import Command, only
-    from workflows.markdown import literal
+    from workflows.markdown import literal, words
     from workflows.progress import Outcome
     from workflows.rings.messages import RingsMessages
     from workflows.rings.page import RingsOutcome, RingsPage
@@ -96,7 +96,7 @@ class SegmentedRolloutWorkflow(RingsMessages):
         while not (rings.rollback or rings.may_start(now := workflow.now())):
             self._page.publish(rings)
             left = rings.ready_at - now if rings.ready_at and not rings.pause else None
-            said = f"between rings: {rings.report.title} is next"
+            said = f"{words(rings.phase())}: {rings.report.title} is next"
             with suppress(TimeoutError):
                 await workflow.wait_condition(
                     lambda: self._woken, timeout=left, timeout_summary=said
@@ -178,7 +178,7 @@ class SegmentedRolloutWorkflow(RingsMessages):
         order = RollBack(rollout_id=report.rollout_id, reason=command.reason, by=command.by)
         try:
             await execution.execute(
-                RolloutActivities.roll_back, order, summary=f"revert {report.prompt}"
+                RolloutActivities.roll_back, order, summary=f"{report.prompt} as it was before"
             )
             missing = await execution.execute(
                 RolloutActivities.read_back, report.rollout_id, summary="is all as before?"

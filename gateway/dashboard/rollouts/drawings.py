@@ -100,7 +100,7 @@ class Drawings:
             kept.checks, kept.last = [], 0
         wanted: Sequence[int] = range(kept.last + 1, last + 1)
         if not kept.last:
-            wanted = await self._rollouts.check_numbers(rollout.id, most=MOST)
+            wanted = await self._rollouts.even_checks(rollout.id, most=MOST)
         for start in range(0, len(wanted), AT_ONCE):
             try:
                 numbers = wanted[start : start + AT_ONCE]

@@ -9,7 +9,7 @@ from control.connection import ControlError
 from control.rollouts import Description
 from domain.record import RolloutStatus
 from domain.roster import Entry, Roster
-from gateway.dashboard.rollouts.silence import Silence
+from gateway.dashboard.silence import Silence
 from gateway.operators import Operators
 
 MOST = 1000  # rollouts on one page

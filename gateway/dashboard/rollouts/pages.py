@@ -26,7 +26,7 @@ from gateway.dashboard.rollouts.live import Watches, Which
 from gateway.dashboard.rollouts.orders import Given, preview, send
 from gateway.dashboard.rollouts.parts import Frame, Typed, own, render
 from gateway.dashboard.rollouts.sheet import Sheet, Sheets
-from gateway.dashboard.rollouts.silence import Silence
+from gateway.dashboard.silence import Silence
 from gateway.guard import Guard
 from gateway.limits import Limits
 from gateway.operators import Flag, Holder, Operators, prompt_of

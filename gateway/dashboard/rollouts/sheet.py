@@ -1,6 +1,5 @@
 """All that there is to see of one rollout, gathered: Temporal's half where it answers in time."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,28 +8,16 @@ from control.connection import NoRollout, Unreachable
 from control.picture import Archive, Picture, agreement
 from control.possible import possible, skippable
 from control.rollouts import Verb
-from domain.amendment import plan_at
 from domain.database import Database
 from domain.errors import NotFound
-from domain.hindsight.explanation import Grounds, explain
 from domain.judge import Standing
 from domain.record import Decision, Kind
-from domain.rollouts import RolloutManager
 from domain.roster import Entry, Roster
-from gateway.dashboard.rollouts.silence import Silence
+from gateway.dashboard.silence import Silence
 from gateway.operators import Operators
 
-PATIENCE_S = 4.0  # with Temporal; a worker that is not there costs two
 EARLIER = 20  # rollouts of the prompt
 GONE = "Temporal knows no workflow of it: it was deleted, or this is another Temporal"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Judgement:
-    """What a prompt's latest check rests on; in a bundle each prompt has one."""
-
-    prompt: str
-    grounds: Grounds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +26,6 @@ class Sheet:
 
     Attributes:
         away: Why Temporal's half is missing; empty when it is not, or nobody misses it.
-        unjudged: Why there is no judgement.
         journal: The latest lines, oldest first; of checks in a row that agree, the latest.
         fired: Guardrails that were ever read as harmed.
         earlier: Other rollouts of the prompt, the newest first.
@@ -47,8 +33,6 @@ class Sheet:
 
     picture: Picture
     away: str = ""
-    judgements: Sequence[Judgement] = ()
-    unjudged: str = ""
     journal: Sequence[Decision] = ()
     fired: frozenset[str] = frozenset()
     earlier: Sequence[Entry] = ()
@@ -84,7 +68,6 @@ class Sheets:
     def __init__(self, operators: Operators, database: Database, silence: Silence) -> None:
         self._operators = operators
         self._archive = Archive(database)
-        self._rollouts = RolloutManager(database)
         self._roster = Roster(database)
         self._silence = silence
 
@@ -97,14 +80,11 @@ class Sheets:
             Unavailable: The database is silent.
         """
         picture, away = await self._look(name, prompt_type, rollout_id=rollout_id)
-        judgements, unjudged = await self._judged(picture)
         shown = picture.rollout
         others = await self._roster.find(prompt=(name, prompt_type), limit=EARLIER + 1)
         return Sheet(
             picture=picture,
             away=away,
-            judgements=judgements,
-            unjudged=unjudged,
             journal=condensed(picture.decisions),
             fired=_fired(picture.decisions),
             earlier=[each for each in others if shown is None or each.id != shown.id][:EARLIER],
@@ -130,26 +110,8 @@ class Sheets:
         return kept, "" if kept.ended else why
 
     async def _asked(self, name: str, prompt_type: str) -> Picture:
-        async with self._silence.noted(PATIENCE_S):
+        async with self._silence.noted():
             return await (await self._operators.viewer()).look(name, prompt_type)
-
-    async def _judged(self, picture: Picture) -> tuple[Sequence[Judgement], str]:
-        rollout = picture.rollout
-        if rollout is None:
-            return (), "it is not open yet"
-        amended = await self._rollouts.amendments(rollout.id)
-        found = []
-        try:
-            for each in (rollout.id, *(member.rollout_id for member in rollout.companions)):
-                mine = rollout if each == rollout.id else await self._rollouts.get(each)
-                last = await self._rollouts.last_check(each)
-                for check in await self._rollouts.checks(each, numbers=[last]):
-                    plan = mine.judging(plan_at(mine.plan, amended, check.number))
-                    grounds = await asyncio.to_thread(explain, plan, check)
-                    found.append(Judgement(prompt=mine.prompt, grounds=grounds))
-        except NotFound as error:
-            return (), str(error)
-        return found, "" if found else "there was no check yet"
 
 
 def condensed(decisions: Sequence[Decision]) -> Sequence[Decision]:

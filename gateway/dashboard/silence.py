@@ -7,6 +7,7 @@ from time import monotonic
 
 from control.connection import Unreachable
 
+PATIENCE_S = 4.0  # with Temporal; a worker that is not there costs two
 REST_S = 5.0  # before a silent Temporal is asked again
 
 
@@ -18,7 +19,7 @@ class Silence:
         self._until = -float("inf")
 
     @asynccontextmanager
-    async def noted(self, patience_s: float) -> AsyncIterator[None]:
+    async def noted(self, patience_s: float = PATIENCE_S) -> AsyncIterator[None]:
         """Let Temporal be asked for so long; not at all while it is known to be silent.
 
         Raises:

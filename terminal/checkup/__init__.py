@@ -1,0 +1,1 @@
+"""What `rampart doctor` looks at, part by part. It changes nothing, and shows no secret."""
