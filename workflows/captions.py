@@ -6,7 +6,7 @@ A caption is told before its outcome is known: a timer, therefore, tells what th
 from datetime import datetime
 
 from domain.judge import Verdict
-from workflows.markdown import CAPTION, words
+from workflows.markdown import CAPTION, literal, words
 from workflows.phase import Phase
 from workflows.progress import clock
 from workflows.state import State
@@ -16,7 +16,7 @@ def wait(state: State, *, now: datetime) -> str:
     """Return `check 3: hold; baking at 10 % until 2026-01-31 12:00:00 UTC`."""
     judged = state.verdict != Verdict()
     said = f"check {state.checks}: {words(state.verdict.action)}; " if judged else ""
-    return f"{said}{_doing(state, now=now)}"[:CAPTION]
+    return literal(f"{said}{_doing(state, now=now)}"[:CAPTION])
 
 
 def _doing(state: State, *, now: datetime) -> str:

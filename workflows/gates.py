@@ -36,15 +36,19 @@ def refusal(state: State, verb: Verb, command: Command, *, now: datetime) -> str
     }[verb](state, command, now)
 
 
+BEFORE = (Verb.PAUSE, Verb.RESUME, Verb.ROLLBACK)  # it is open
+
+
 def offers(state: State, *, now: datetime) -> list[Verb]:
     """Return the verbs that would be followed now, were they sent with nothing that is wrong."""
+    is_open = state.rollout is not None
     asked = {Verb.SKIP: Skip(), Verb.EXTEND: Extension(longer=timedelta(hours=1))}
     found = [
         verb
-        for verb in Verb
+        for verb in (Verb if is_open else BEFORE)
         if verb is not Verb.AMEND and not refusal(state, verb, asked.get(verb, Command()), now=now)
     ]
-    return found + [Verb.AMEND] * (state.rollout is not None and not state.is_over)
+    return found + [Verb.AMEND] * (is_open and not state.is_over)
 
 
 def _pause(state: State, _command: Command, _now: datetime) -> str:

@@ -14,7 +14,7 @@ from domain.duration import spell
 from workflows import execution
 from workflows.commands import Command
 from workflows.execution import Method, Order, Result
-from workflows.markdown import CAPTION
+from workflows.markdown import CAPTION, literal
 from workflows.state import Phase, State
 
 IN_STEPS = "rollback-in-steps-2026-11"
@@ -76,10 +76,10 @@ class Rollback:
 
     async def _take(self, method: Method[Order, Result], order: Order, *, said: str) -> Result:
         """Take one step, however long it takes; past its time, say so and go on trying."""
-        config = workflow.ActivityConfig(**{**execution.WRITE, "summary": said})
+        config = workflow.ActivityConfig(**{**execution.WRITE, "summary": literal(said)})
         running = workflow.start_activity_method(method, order, **config)
         try:
-            late = f"at most {spell(PATIENCE)} for: {said}"[:CAPTION]
+            late = literal(f"at most {spell(PATIENCE)} for: {said}"[:CAPTION])
             await workflow.wait_condition(running.done, timeout=PATIENCE, timeout_summary=late)
         except TimeoutError:
             self._incomplete(f"still trying: {said}")

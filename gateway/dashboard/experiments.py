@@ -20,7 +20,7 @@ from gateway.dashboard import visit
 from gateway.dashboard.exhibit import Exhibit, is_of
 from gateway.dashboard.forms import Chosen, Refused, answered, show
 from gateway.dashboard.pages import Pages, place
-from gateway.dashboard.patience import Patience
+from gateway.dashboard.silence import Silence
 from gateway.operators import Flag, Holder, Operators, prompt_of
 
 PLACE = f"{visit.ROOT}/experiments"
@@ -37,7 +37,7 @@ class ExperimentPages:
         self._pages = pages
         self._operators = operators
         self._archive = TrialArchive(database)
-        self._patience = Patience()
+        self._silence = Silence()
 
     def router(self) -> APIRouter:
         """Return the routes."""
@@ -129,12 +129,9 @@ class ExperimentPages:
 
     async def _ask(self, name: str, prompt_type: str) -> tuple[ExperimentDescription | None, str]:
         """Return what Temporal says, or why it says nothing."""
-
-        async def look() -> ExperimentDescription:
-            return await (await self._operators.experiments()).describe(name, prompt_type)
-
         try:
-            return await self._patience.ask(look), ""
+            async with self._silence.noted():
+                return await (await self._operators.experiments()).describe(name, prompt_type), ""
         except NoExperiment:
             return None, ""
         except Unreachable as error:

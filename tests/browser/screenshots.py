@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from io import StringIO
@@ -20,7 +21,7 @@ from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
 from control.rollouts import Verb
-from tests.browser.person import PHONE, WIDE, Scheme, chromium, sitting
+from tests.browser.person import PATIENCE_S, PHONE, WIDE, Scheme, chromium, sitting
 from tests.browser.place import Place, Prompt, opened
 from tests.browser.test_temporal_ui import opens
 
@@ -72,7 +73,7 @@ class Album:
                 Verb.APPROVE, "greeting", "system", by="ann", reason="reads well"
             )
             await asyncio.sleep(40)  # for a curve that is worth a look
-            await self._temporal("temporal-timeline", greeting, tab="timeline")
+            await self._temporal("temporal-timeline", summary, tab="timeline")
             await self._page("dashboard", greeting)
             await self._page("dashboard-dark", greeting, scheme="dark")
             await self._page("dashboard-phone", greeting, size=PHONE)
@@ -85,7 +86,7 @@ class Album:
         prompt: Prompt,
         *,
         scheme: Scheme = "light",
-        size: tuple[int, int] = (WIDE[0], 1100),
+        size: tuple[int, int] = (WIDE[0], 950),
     ) -> None:
         async with sitting(
             self._browser, self._place.stack.gateway, scheme=scheme, size=size
@@ -103,11 +104,14 @@ class Album:
     async def _temporal(self, name: str, prompt: Prompt, *, tab: str) -> None:
         async with sitting(self._browser, self._place.stack.ui, size=(1360, 1060)) as person:
             await opens(person.page, self._place, f"rollout/{prompt.flag}", tab)
-            await person.page.wait_for_timeout(5000)
             if tab == "timeline":
-                await person.page.get_by_role("button", name="Filter").scroll_into_view_if_needed()
-                await person.page.mouse.wheel(0, 500)
-                await person.page.wait_for_timeout(1000)
+                await person.sees("prove • is all as before?")
+                await person.page.mouse.move(800, 800)
+                await person.page.mouse.wheel(0, 560)
+            else:
+                shown = person.page.frame_locator("iframe >> nth=-1").locator("body")
+                await shown.filter(has_text="Send a Signal").wait_for()
+            await person.page.wait_for_timeout(1500)  # until it is drawn
             await self._keep(person.page, name)
 
     async def _terminal(self, name: str, prompt: Prompt) -> None:
@@ -132,8 +136,10 @@ def watched(flag: str, variables: dict[str, str]) -> str:
     settings = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
     command = f"env {settings} {sys.executable} -m cli watch {flag}"
     with terminal(command) as name:
-        subprocess.run(["sleep", "8"], check=True)
-        screen = _tmux("capture-pane", "-e", "-p", "-t", name)
+        deadline, screen = time.monotonic() + PATIENCE_S, ""
+        while "1.1.0" not in screen and time.monotonic() < deadline:
+            time.sleep(0.5)
+            screen = _tmux("capture-pane", "-e", "-p", "-t", name)
     console = Console(record=True, width=COLUMNS, file=StringIO())
     console.print(Text.from_ansi(f"$ rampart watch {flag}\n{screen.rstrip()}"))
     return console.export_html(theme=MONOKAI, code_format=TERMINAL)

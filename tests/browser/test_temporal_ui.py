@@ -31,9 +31,10 @@ async def send(page: Page, name: str, given: str) -> None:
     """Send a signal by the UI's own form."""
     await page.get_by_role("button", name="More Actions").click()
     await page.get_by_role("menuitem", name="Send a Signal").locator("visible=true").click()
-    await page.get_by_placeholder("Select a signal").click()
+    await page.get_by_role("button", name="Select a signal").click()
     await page.get_by_role("option", name=re.compile(rf"^{name}\b")).click()
     await page.get_by_role("dialog").get_by_role("textbox").last.fill(given)
+    await page.keyboard.press("Tab")  # it is laid out anew, and the button moves
     await page.get_by_role("button", name="Submit").click()
 
 

@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
+from gateway.dashboard.patience import Patience
 
 from control.connection import Unreachable
 from gateway.dashboard import patience
-from gateway.dashboard.patience import Patience
 
 
 async def test_who_answers_is_asked_each_time() -> None:

@@ -119,6 +119,7 @@ def test_the_page_offers_what_would_be_followed_and_nothing_else() -> None:
     assert baking == [Verb.PAUSE, Verb.PROMOTE, Verb.SKIP, Verb.EXTEND, Verb.ROLLBACK, Verb.AMEND]
     assert paused == [Verb.RESUME, Verb.EXTEND, Verb.ROLLBACK, Verb.AMEND]
     assert offers(State(), now=now) == [Verb.PAUSE, Verb.ROLLBACK]
+    assert offers(State(stage=3), now=now) == [Verb.PAUSE, Verb.ROLLBACK]  # as somebody forged it
 
 
 def test_a_timer_tells_what_the_last_check_said_and_what_the_rollout_does() -> None:
@@ -136,6 +137,8 @@ def test_a_timer_tells_what_the_last_check_said_and_what_the_rollout_does() -> N
     assert fresh == "baking at 10 % until 2026-11-23 12:00:05 UTC"
     assert judged == f"check 1: hold; {fresh}"
     assert captions.wait(state, now=now) == "check 1: hold; paused at 10 % by ann: lunch"
+    state.pause = Command(by="ann", reason="[x](http://evil)")
+    assert captions.wait(state, now=now).endswith("by ann: \\[x\\](http://evil)")
 
 
 def test_the_page_and_the_memo_of_a_bundle_name_who_goes_along() -> None:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from workflows.experiments.phase import Phase
 from workflows.experiments.state import State
-from workflows.markdown import CAPTION, words
+from workflows.markdown import CAPTION, literal, words
 from workflows.progress import clock
 
 
@@ -13,7 +13,7 @@ def wait(state: State, *, now: datetime) -> str:
     arms = [arm for arm in state.report.arms if not arm.is_control]
     seen = (f"{arm.version} {'stopped' if arm.stopped else words(arm.standing)}" for arm in arms)
     told = f"look {state.looks}: {', '.join(seen)}; " if arms else ""
-    return f"{told}{_doing(state, now=now)}"[:CAPTION]
+    return literal(f"{told}{_doing(state, now=now)}"[:CAPTION])
 
 
 def _doing(state: State, *, now: datetime) -> str:

@@ -61,7 +61,7 @@ def caption(vigil: Vigil) -> str:
     """Return what the timeline says of the wait for the next look: what the last one found."""
     first, *more = [alert.message for alert in vigil.book.open.values()] or ["nothing is wrong"]
     others = f" and {len(more)} more" if more else ""
-    return f"look {vigil.looks}: {first}"[: CAPTION - len(others)] + others
+    return literal(f"look {vigil.looks}: {first}"[: CAPTION - len(others)] + others)
 
 
 def memo(progress: MonitorProgress) -> dict[str, object]:

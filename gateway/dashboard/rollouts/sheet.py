@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from control.connection import NoRollout, Unreachable
 from control.picture import Archive, Picture, agreement
@@ -13,7 +13,7 @@ from domain.errors import NotFound
 from domain.judge import Standing
 from domain.record import Decision, Kind
 from domain.roster import Entry, Roster
-from gateway.dashboard.patience import Patience
+from gateway.dashboard.silence import Silence
 from gateway.operators import Operators
 
 EARLIER = 20  # rollouts of the prompt
@@ -65,11 +65,11 @@ STUCK = ("rolling_back", "rollback_incomplete")
 class Sheets:
     """Gathers."""
 
-    def __init__(self, operators: Operators, database: Database) -> None:
+    def __init__(self, operators: Operators, database: Database, silence: Silence) -> None:
         self._operators = operators
         self._archive = Archive(database)
         self._roster = Roster(database)
-        self._patience = Patience()
+        self._silence = silence
 
     async def take(self, name: str, prompt_type: str, *, rollout_id: str = "") -> Sheet:
         """Return a rollout of the prompt: the one of that id, else the live one, else the latest.
@@ -110,10 +110,8 @@ class Sheets:
         return kept, "" if kept.ended else why
 
     async def _asked(self, name: str, prompt_type: str) -> Picture:
-        async def look() -> Picture:
+        async with self._silence.noted():
             return await (await self._operators.viewer()).look(name, prompt_type)
-
-        return await self._patience.ask(look)
 
 
 def condensed(decisions: Sequence[Decision]) -> Sequence[Decision]:
@@ -149,8 +147,3 @@ def left(picture: Picture) -> tuple[timedelta, timedelta] | None:
     final = shown.stage > len(rollout.plan.stages)
     bake = rollout.plan.final_bake if final else rollout.plan.stages[shown.stage - 1].bake
     return min(max(bake - (shown.due_at - picture.at), timedelta(0)), bake), bake
-
-
-def due(when: datetime | None, now: datetime) -> bool:
-    """Say whether an instant is still to come."""
-    return when is not None and when > now
