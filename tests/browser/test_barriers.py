@@ -7,7 +7,12 @@ import pytest_asyncio
 from temporalio.client import Client
 
 from control.experiments import ExperimentControl
+from control.monitors import MonitorControl
 from control.rollouts import Verb
+from control.segments import RingsControl
+from domain.monitors.plan import MonitorPlan
+from domain.segments.lanes import SegmentManager
+from domain.segments.plan import SegmentedRequest
 from domain.trials.plan import ExperimentPlan, ExperimentRequest
 from settings import Settings
 from tests.browser.conftest import Sitting
@@ -28,6 +33,9 @@ PAGES = {
     "a version": "/ui/prompts/goodbye.system/versions/1.2.0",
     "what differs": "/ui/prompts/goodbye.system/diff?from=1.0.0&to=1.2.0",
     "tags": "/ui/prompts/goodbye.system/history",
+    "rings": "/ui/rings/tour.system",
+    "monitors": "/ui/monitors",
+    "a monitor": "/ui/monitors/goodbye.system",
     "a page that is not there": "/ui/rollouts/nobody.system",
     "a search that finds nothing": "/ui?text=nobody",
 }
@@ -40,11 +48,15 @@ async def town(place: Place) -> AsyncIterator[Place]:
         place.prompt("hello") as hello,
         place.prompt("goodbye") as goodbye,
         place.prompt("hint") as hint,
+        place.prompt("tour") as tour,
     ):
         await goodbye.house.versions.create_version("goodbye", "system", NEW, "1.2.0")
         await hello.start()
         await goodbye.start()
-        await _try_out(await place.stack.connect(), hint)
+        client = await place.stack.connect()
+        await _try_out(client, hint)
+        await _ring(client, tour)
+        await _monitor(client, goodbye)
         await goodbye.control.order(
             Verb.ROLLBACK, "goodbye", "system", by=OPERATOR, reason="complaints"
         )
@@ -56,6 +68,21 @@ async def _try_out(client: Client, prompt: Prompt) -> None:
     request = ExperimentRequest(name=prompt.house.name, prompt_type="system", plan=plan)
     queue = Settings.from_env().task_queue
     await ExperimentControl(client, task_queue=queue).start(request)
+
+
+async def _ring(client: Client, prompt: Prompt) -> None:
+    segments = SegmentManager(prompt.house.database)
+    await segments.define(prompt.house.name, "system", "internal", 'plan == "internal"')
+    request = SegmentedRequest.model_validate(
+        {"name": prompt.house.name, "prompt_type": "system", "candidate": "1.1.0", "plan": "demo"}
+    )
+    await RingsControl(client, task_queue=Settings.from_env().task_queue).start(request)
+
+
+async def _monitor(client: Client, prompt: Prompt) -> None:
+    version = await prompt.house.get("1.0.0")
+    plan = MonitorPlan(versions=(version.version_id,))
+    await MonitorControl(client, task_queue=Settings.from_env().task_queue).start(prompt.flag, plan)
 
 
 async def enter(person: Person, place: Place) -> None:
@@ -87,6 +114,7 @@ async def test_no_page_is_heavy(sits: Sitting, town: Place) -> None:
     heavy: dict[str, int] = {}
     async with sits() as person:
         await enter(person, town)
+        await person.page.route("**/*", lambda route: route.continue_())  # and nothing is cached
         for name, path in PAGES.items():
             await person.go(path)
             heavy[name] = await person.weight()
