@@ -122,7 +122,7 @@ async def test_the_guide_lists_what_a_gateway_shows(sqlite: Database, redis_url:
 
     async with gateway.running():
         transport = httpx.ASGITransport(app=gateway.app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             text = (await client.get("/metrics")).text
 
     assert exported(text) == listed_in("A gateway")

@@ -127,7 +127,7 @@ def test_a_garbled_stop_is_refused_and_the_monitor_goes_on(rampart: Rampart, sta
 @pytest.mark.parametrize(
     ("typed", "told"),
     [
-        ("start", ("give either versions or experiment, got neither",)),
+        ("start", ("say what to watch: PROMPT",)),
         ("start quiet.system --experiment x", ("either PROMPT or --experiment",)),
         ("start --experiment x --version v", ("versions or experiment, got both",)),
         ("start --experiment nobodys", ("experiment 'nobodys' does not exist",)),

@@ -84,8 +84,11 @@ class Post:
         self.queue = f"queue-{uuid4()}"
 
     async def start(self, **more: JsonValue) -> Handle:
+        """Start it, and wait until it has begun: before, the server's clock would run away."""
         version = await self.house.get("1.1.0")
-        return await self.start_raw({"versions": [version.version_id], "window": "30m", **more})
+        handle = await self.start_raw({"versions": [version.version_id], "window": "30m", **more})
+        await self.progress(handle)
+        return handle
 
     async def start_raw(self, given: JsonValue) -> Handle:
         return await self.env.client.start_workflow(
