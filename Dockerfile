@@ -21,6 +21,8 @@ COPY control/ control/
 COPY terminal/ terminal/
 COPY embedded/ embedded/
 COPY gateway/ gateway/
+COPY pictures/ pictures/
+COPY reports/ reports/
 COPY serving/ serving/
 COPY telemetry/ telemetry/
 COPY *.py ./

@@ -5,11 +5,9 @@ unreachable, with one line on stderr; 130 interrupted.
 """
 
 import asyncio
-import re
 import shlex
 import sys
 from importlib import metadata
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,6 +23,7 @@ from terminal.console import Usage, carry_out, out, say, warn
 from terminal.doctoring import doctor
 from terminal.experimenting import experiments
 from terminal.hindsight import hindsight
+from terminal.mistakes import mistyped
 from terminal.monitoring import monitors
 from terminal.notifying import notifying
 from terminal.reconciling import reconcile
@@ -36,56 +35,12 @@ from terminal.steering import LOOK, rollouts
 from terminal.storage import storage
 from terminal.stream import stream
 from terminal.tokens import tokens
+from terminal.welcome import AFTERWARDS, NEXT, PLAYING, PREPARING, STARTING, WELCOME
 
 if TYPE_CHECKING:  # heavy, so commands import it when they run: `rampart --help` is quick
     from dev import Stack
 
-WELCOME = """\
-rampart: durable rollouts on Temporal, watched and rolled back by themselves
-
-See it work:
-  rampart demo            one version is promoted, one is rolled back; under a minute
-  rampart demo --play     break one yourself, by a button, and watch it being rolled back
-
-Use it here:
-  rampart dev             Temporal, its web UI, a database, a worker and a gateway
-
-{next}
-
-All commands: rampart --help      Something amiss: rampart doctor\
-"""
-NEXT = """\
-In another terminal:
-  rampart version create greeting.system --template "Hello" --tag production
-  rampart version create greeting.system --template "Hello, {{user}}"
-  rampart start greeting.system 1.0.1 --plan demo
-  rampart watch greeting.system\
-"""
-AFTERWARDS = """\
-In another terminal:
-  rampart list
-  rampart journal greeting.system
-  rampart version list\
-"""
-STARTING = "starting Temporal, a worker and a gateway …"
-PREPARING = "starting Temporal, a worker, a dashboard and 500 users a second …"
-PLAYING = """\
-
-Open this page, and press "Break the candidate":
-
-  {page}
-
-Temporal UI  {ui}
-Ctrl-C ends it.\
-"""
 RUN = "Run"
-# How typer, and pydantic within it, say what we say otherwise.
-PHRASES = {
-    "Input should be": "must be",
-    "Value error, ": "",
-    ", unable to parse string as .*": "",
-    r"[Gg]ot unexpected extra arguments? ?(?:\(s\))? \((.*)\)": r"one word too many: '\1'",
-}
 
 completion_init()
 app = typer.Typer(
@@ -226,11 +181,11 @@ def _play(seed: int) -> None:
     from dev import GATEWAY_PORT, Stack, until_told
     from embedded.child import first_of
     from embedded.demo import DIRECTORY
-    from embedded.playground import FLAG, Playground
+    from embedded.playground import Playground
     from embedded.switch import Switch
 
     switch = DIRECTORY / "switch.json"
-    ground = Playground(out, Switch(switch), seed=seed)
+    ground = Playground(out, Switch(switch), seed=seed, ready=lambda: say(_invitation(stack)))
     stack = Stack(
         DIRECTORY,
         gateway_port=GATEWAY_PORT,
@@ -243,12 +198,17 @@ def _play(seed: int) -> None:
     async def serve() -> None:
         say(PREPARING)
         async with stack:
-            page = f"{stack.gateway}/ui/rollouts/{FLAG}"
-            told = until_told(stack, ready=lambda: say(PLAYING.format(page=page, ui=stack.ui)))
+            told = until_told(stack, ready=lambda: None)
             await first_of(told, ground.play(stack))
             say("stopping …")
 
     carry_out(serve())
+
+
+def _invitation(stack: "Stack") -> str:
+    from embedded.playground import FLAG
+
+    return PLAYING.format(page=f"{stack.gateway}/ui/rollouts/{FLAG}", ui=stack.ui)
 
 
 def _introduce(stack: "Stack", following: str) -> None:
@@ -276,7 +236,7 @@ def main() -> int:
     try:
         return int(app(standalone_mode=False) or 0)
     except TyperException as error:
-        warn(_usage(error))
+        warn(mistyped(error))
     except KeyboardInterrupt:
         return 130
     except asyncio.CancelledError:
@@ -291,29 +251,6 @@ def _told_in_a_line() -> tuple[type[Exception], ...]:
     from domain.errors import RampartError
 
     return (RampartError, Usage, OSError)
-
-
-def _usage(error: TyperException) -> str:
-    """Return what was wrong with what was typed, and where to read how it is typed."""
-    context = getattr(error, "ctx", None)
-    command = context.command_path if context else "rampart"
-    message = error.format_message().rstrip(".")
-    for pattern, ours in PHRASES.items():
-        message = re.sub(pattern, ours, message)
-    return f"{message[:1].lower()}{message[1:]}{_given(error)} (see `{command} --help`)"
-
-
-def _given(error: TyperException) -> str:
-    """Return what an option was given, which typer does not repeat."""
-    names = getattr(getattr(error, "param", None), "opts", ())
-    if not error.format_message().startswith("Invalid"):
-        return ""
-    for name, value in pairwise([*sys.argv, ""]):
-        if name in names:
-            return f", got {value!r}"
-        if name.partition("=")[0] in names:
-            return f", got {name.partition('=')[2]!r}"
-    return ""
 
 
 if __name__ == "__main__":

@@ -236,14 +236,13 @@ async def _look_at(database: Database) -> None:
 def _bound(options: Options) -> socket.socket:
     where = f"{options.host}:{options.port}"
     try:
-        found = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)
+        found, *_ = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         raise OSError(f"cannot listen at {where}: {error.strerror}") from error
-    family, kind, _, _, address = found[0]
-    listener = socket.socket(family, kind)
+    listener = socket.socket(*found[:2])
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind(address)
+        listener.bind(found[4])
     except OSError as error:
         listener.close()
         raise OSError(f"cannot listen at {where}: {error.strerror}") from error

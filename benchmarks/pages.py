@@ -33,6 +33,7 @@ from embedded.ports import free_port
 
 ROLLOUTS = 1_000
 LIVE = 100  # of them
+AT_ONCE = 50  # in one transaction
 PAGES = {"list": "/ui", "search": "/ui?text=prompt-07&state=live", "rollout": ""}
 MOST_BYTES, MOST_S = 300_000, 1.0
 
@@ -83,35 +84,43 @@ async def measure(folder: Path, *, many: int, rounds: int) -> tuple[Figures, dic
 async def _fill(url: str, many: int) -> None:
     """Open rollouts, the first of them ended; of the last one, a few checks."""
     database = Database(url)
-    versions, rollouts = VersionManager(database), RolloutManager(database)
     live = min(LIVE, many // 2)
-    for number in range(many):
-        name = f"prompt-{number:04}"
-        for version in ("1.0.0", "1.1.0"):
-            first = version == "1.0.0"
-            await versions.create_version(
-                name,
-                "system",
-                f"Hello {version}",
-                version,
-                tags=["production"] if first else [],
-                status=VersionStatus.PRODUCTION if first else VersionStatus.ACTIVE,
-            )
-        request = RolloutRequest(
-            name=name,
-            prompt_type="system",
-            candidate="1.1.0",
-            plan=preset("standard"),
-            by="release-engineer",
-            reason="greets people by their name",
-        )
-        opened = await rollouts.open(request, key=name)
-        await rollouts.ramp(opened.id, stage=1, epoch=opened.epoch)
-        if number < many - live:
-            await rollouts.roll_back(opened.id, reason="slow", by="guardrails")
+    last = ""
+    for start in range(0, many, AT_ONCE):
+        async with database.transaction():
+            for number in range(start, start + AT_ONCE):
+                last = await _roll_out(database, number, ended=number < many - live)
     for check in range(1, 51):
-        await rollouts.check(opened.id, number=check)
+        await RolloutManager(database).check(last, number=check)
     await database.dispose()
+
+
+async def _roll_out(database: Database, number: int, *, ended: bool) -> str:
+    versions, rollouts = VersionManager(database), RolloutManager(database)
+    name = f"prompt-{number:04}"
+    for version in ("1.0.0", "1.1.0"):
+        first = version == "1.0.0"
+        await versions.create_version(
+            name,
+            "system",
+            f"Hello {version}",
+            version,
+            tags=["production"] if first else [],
+            status=VersionStatus.PRODUCTION if first else VersionStatus.ACTIVE,
+        )
+    request = RolloutRequest(
+        name=name,
+        prompt_type="system",
+        candidate="1.1.0",
+        plan=preset("standard"),
+        by="release-engineer",
+        reason="greets people by their name",
+    )
+    opened = await rollouts.open(request, key=name)
+    await rollouts.ramp(opened.id, stage=1, epoch=opened.epoch)
+    if ended:
+        await rollouts.roll_back(opened.id, reason="slow", by="guardrails")
+    return opened.id
 
 
 async def _measure(url: str, *, many: int, rounds: int) -> tuple[Figures, dict[str, Any]]:
@@ -130,7 +139,7 @@ async def _measure(url: str, *, many: int, rounds: int) -> tuple[Figures, dict[s
 
 
 async def _until_ready(client: httpx.AsyncClient) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(180):
         while True:
             try:
                 if (await client.get("/readyz")).status_code == 200:
@@ -180,8 +189,9 @@ async def _paint(browser: Any, address: str, rounds: int) -> float | None:
         context = await browser.new_context(viewport={"width": 1280, "height": 900})
         page = await context.new_page()
         await page.goto(address)
-        await page.wait_for_function(f"({PAINT}) !== null")
-        times.append(await page.evaluate(PAINT) / 1e3)
+        while (painted := await page.evaluate(PAINT)) is None:  # noqa: ASYNC110  # no `eval` there
+            await asyncio.sleep(0.02)
+        times.append(painted / 1e3)
         await context.close()
     return _median(times)
 

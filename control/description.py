@@ -2,23 +2,32 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from temporalio.client import WorkflowExecution
 
 from control.connection import facts
 from workflows.progress import Outcome, Progress
 
+OPENING = "opening"  # the phase in which every workflow of ours begins
+
+
+class Phased(Protocol):
+    """What a workflow says of itself."""
+
+    @property
+    def phase(self) -> str:
+        """What it is doing."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Description:
-    """What is known of a prompt's latest rollout.
+class Known:
+    """What is known of a workflow.
 
     Attributes:
         status: Temporal's word for it: running, completed, failed, canceled, terminated …
         progress: None when no worker is alive to be asked; `memo` then says what was last known.
         stuck: One sentence for each activity that is being retried, and why.
-        outcome: Once it has ended.
         failure: Why it failed, when it did.
     """
 
@@ -27,11 +36,23 @@ class Description:
     status: str
     started_at: datetime
     closed_at: datetime | None = None
-    progress: Progress | None = None
+    progress: Phased | None = None
     memo: dict[str, object] = field(default_factory=dict)
     stuck: tuple[str, ...] = ()
-    outcome: Outcome | None = None
     failure: str = ""
+
+    @property
+    def opening(self) -> bool:
+        """Whether it has yet to say that it is open."""
+        return self.progress is None or self.progress.phase == OPENING
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Description(Known):
+    """What is known of a prompt's latest rollout; `outcome` once it has ended."""
+
+    progress: Progress | None = None
+    outcome: Outcome | None = None
 
 
 async def described(item: WorkflowExecution, **more: Any) -> Description:

@@ -4,8 +4,8 @@ Every verb is an update that answers; a refusal is a `Refused` with one sentence
 """
 
 import asyncio
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
+from functools import partial
 
 from temporalio.client import (
     Client,
@@ -30,12 +30,12 @@ from control.connection import (
     stuck,
     unreachable,
 )
-from control.starting import Start
+from control.description import Known
+from control.starting import Start, until_open
 from domain.trials.findings import Conclusion
 from domain.trials.plan import ExperimentRequest
 from workflows.commands import update_id
 from workflows.experiments.commands import Choice, Verb
-from workflows.experiments.phase import Phase
 from workflows.experiments.progress import ExperimentProgress
 from workflows.experiments.workflow import ExperimentWorkflow
 from workflows.messages import Answer
@@ -57,27 +57,11 @@ class NoExperiment(ControlError):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ExperimentDescription:
-    """What is known of a prompt's latest experiment.
+class ExperimentDescription(Known):
+    """What is known of a prompt's latest experiment; `conclusion` once it has ended."""
 
-    Attributes:
-        status: Temporal's word for it: running, completed, failed, canceled, terminated …
-        progress: None when no worker is alive to be asked; `memo` then says what was last known.
-        stuck: One sentence for each activity that is being retried, and why.
-        conclusion: Once it has ended.
-        failure: Why it failed, when it did.
-    """
-
-    workflow_id: str
-    run_id: str
-    status: str
-    started_at: datetime
-    closed_at: datetime | None = None
     progress: ExperimentProgress | None = None
-    memo: dict[str, object] = field(default_factory=dict)
-    stuck: tuple[str, ...] = ()
     conclusion: Conclusion | None = None
-    failure: str = ""
 
 
 def experiment_workflow_id(name: str, prompt_type: str) -> str:
@@ -113,7 +97,7 @@ class ExperimentControl:
             handle: Handle = await start.begin(self._client, task_queue=self._task_queue)
         except WorkflowAlreadyStartedError as error:
             raise Refused(f"an experiment on {request.prompt} is live already") from error
-        return await self._until_open(handle)
+        return await until_open(partial(self._describe, handle))
 
     async def order(
         self,
@@ -195,21 +179,6 @@ class ExperimentControl:
         if status is not WorkflowExecutionStatus.RUNNING:
             word = status.name.lower() if status else "gone"
             raise NoExperiment(f"no live experiment on {prompt}: {handle.id} is {word}")
-
-    async def _until_open(self, handle: Handle) -> ExperimentDescription:
-        deadline = asyncio.get_running_loop().time() + PATIENCE.total_seconds()
-        while True:
-            try:
-                found = await self._describe(handle)
-            except RPCError as error:
-                raise unreachable(error) from error
-            if found.failure:
-                raise Refused(found.failure)
-            phase = found.progress.phase if found.progress else Phase.OPENING
-            late = asyncio.get_running_loop().time() > deadline
-            if late or found.stuck or phase is not Phase.OPENING or found.closed_at:
-                return found
-            await asyncio.sleep(POLL_S)
 
     async def _describe(self, handle: Handle) -> ExperimentDescription:
         found = await handle.describe()

@@ -1,8 +1,8 @@
 """The operator's verbs for monitors, typed, over the Temporal client."""
 
 import asyncio
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from temporalio.client import (
@@ -30,12 +30,13 @@ from control.connection import (
     stuck,
     unreachable,
 )
-from control.starting import Start
+from control.description import Known
+from control.starting import Start, until_open
 from domain.monitors.alerts import Alert
 from domain.monitors.plan import MonitorPlan
 from workflows.commands import Command
 from workflows.messages import Answer
-from workflows.monitors.state import MonitorOutcome, MonitorProgress, Phase
+from workflows.monitors.state import MonitorOutcome, MonitorProgress
 from workflows.monitors.workflow import MonitorWorkflow
 
 Handle = WorkflowHandle[MonitorWorkflow, MonitorOutcome]
@@ -46,28 +47,12 @@ class NoMonitor(ControlError):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class MonitorDescription:
-    """What is known of the latest monitor of a name.
-
-    Attributes:
-        status: Temporal's word for it: running, completed, failed, canceled, terminated …
-        progress: None when no worker is alive to be asked; `memo` then says what was last known.
-        stuck: One sentence for each activity that is being retried, and why.
-        outcome: Once it has ended.
-        failure: Why it failed, when it did.
-    """
+class MonitorDescription(Known):
+    """What is known of the latest monitor of a name; `outcome` once it has ended."""
 
     name: str
-    workflow_id: str
-    run_id: str
-    status: str
-    started_at: datetime
-    closed_at: datetime | None = None
     progress: MonitorProgress | None = None
-    memo: dict[str, object] = field(default_factory=dict)
-    stuck: tuple[str, ...] = ()
     outcome: MonitorOutcome | None = None
-    failure: str = ""
 
 
 def workflow_id(name: str) -> str:
@@ -104,7 +89,7 @@ class MonitorControl:
         except WorkflowAlreadyStartedError as error:
             live = f"a monitor named {name!r} is live already"
             raise Refused(f"{live}: stop it first, or choose another name") from error
-        return await self._until_open(name, handle)
+        return await until_open(partial(self._describe, name, handle))
 
     async def stop(self, name: str, *, reason: str = "", by: str = "") -> str:
         """End a live monitor; return its answer. Recorded even when no worker is alive to answer.
@@ -173,18 +158,6 @@ class MonitorControl:
 
     def _handle(self, name: str) -> Handle:
         return self._client.get_workflow_handle_for(MonitorWorkflow.run, workflow_id(name))
-
-    async def _until_open(self, name: str, handle: Handle) -> MonitorDescription:
-        deadline = asyncio.get_running_loop().time() + PATIENCE.total_seconds()
-        while True:
-            found = await self._describe(name, handle)
-            if found.failure:
-                raise Refused(found.failure)
-            phase = found.progress.phase if found.progress else Phase.OPENING
-            late = asyncio.get_running_loop().time() > deadline
-            if late or found.stuck or phase is not Phase.OPENING or found.closed_at:
-                return found
-            await asyncio.sleep(0.1)
 
     async def _describe(self, name: str, handle: Handle) -> MonitorDescription:
         try:

@@ -6,6 +6,7 @@ Every verb is an update that answers; a refusal is a `Refused` with one sentence
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import MappingProxyType
 
 from pydantic import JsonValue
@@ -33,7 +34,7 @@ from control.connection import (
     unreachable,
 )
 from control.description import Description, described, where
-from control.starting import Start
+from control.starting import Start, until_open
 from domain.plan import RolloutRequest
 from domain.record import Rollout
 from domain.windows.start import refuse_far, refuse_past
@@ -42,7 +43,6 @@ from workflows.commands import Command, Verb
 from workflows.progress import Outcome
 from workflows.publication import PROMPT
 from workflows.rollout import RolloutWorkflow
-from workflows.state import Phase
 
 __all__ = ["Control", "Description", "Verb", "workflow_id"]
 
@@ -99,7 +99,7 @@ class Control:
             key=key,
         )
         if begun := await start.known(self._client):
-            return await self._until_open(begun)
+            return await until_open(partial(self._describe, begun))
         now = datetime.now(UTC)
         refuse_past(request.start_at, now)
         refuse_far(request.start_at, now)
@@ -109,7 +109,7 @@ class Control:
             live = await self.describe(request.name, request.prompt_type)
             prompt = f"{request.name}.{request.prompt_type}"
             raise Refused(f"a rollout of {prompt} is live already: {where(live)}") from error
-        return await self._until_open(begun)
+        return await until_open(partial(self._describe, begun))
 
     async def order(
         self,
@@ -238,18 +238,6 @@ class Control:
         except RPCError:  # this server does not know our search attributes
             return None
         return None
-
-    async def _until_open(self, handle: Handle) -> Description:
-        deadline = asyncio.get_running_loop().time() + PATIENCE.total_seconds()
-        while True:
-            found = await self._describe(handle)
-            if found.failure:
-                raise Refused(found.failure)
-            phase = found.progress.phase if found.progress else Phase.OPENING
-            late = asyncio.get_running_loop().time() > deadline
-            if late or found.stuck or phase is not Phase.OPENING or found.closed_at:
-                return found
-            await asyncio.sleep(0.1)
 
     async def _describe(self, handle: Handle) -> Description:
         try:

@@ -1,8 +1,8 @@
 """The operator's verbs for segmented rollouts, typed, over the Temporal client."""
 
 import asyncio
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from temporalio.client import (
@@ -28,12 +28,12 @@ from control.connection import (
     stuck,
     unreachable,
 )
-from control.starting import Start
+from control.description import Known
+from control.starting import Start, until_open
 from domain.segments.plan import SegmentedRequest
 from workflows.commands import Command, Verb, update_id
 from workflows.messages import Answer
 from workflows.rings.page import RingsOutcome, RingsProgress
-from workflows.rings.report import RingsPhase
 from workflows.rings.workflow import SegmentedRolloutWorkflow
 
 RINGS = {Verb.PAUSE, Verb.RESUME, Verb.PROMOTE, Verb.APPROVE, Verb.ROLLBACK}
@@ -41,27 +41,11 @@ Handle = WorkflowHandle[SegmentedRolloutWorkflow, RingsOutcome]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RingsDescription:
-    """What is known of a prompt's latest segmented rollout.
+class RingsDescription(Known):
+    """What is known of a prompt's latest segmented rollout; `outcome` once it has ended."""
 
-    Attributes:
-        status: Temporal's word for it: running, completed, failed, canceled, terminated …
-        progress: None when no worker is alive to be asked; `memo` then says what was last known.
-        stuck: One sentence for each activity that is being retried, and why.
-        outcome: Once it has ended.
-        failure: Why it failed, when it did.
-    """
-
-    workflow_id: str
-    run_id: str
-    status: str
-    started_at: datetime
-    closed_at: datetime | None = None
     progress: RingsProgress | None = None
-    memo: dict[str, object] = field(default_factory=dict)
-    stuck: tuple[str, ...] = ()
     outcome: RingsOutcome | None = None
-    failure: str = ""
 
 
 def workflow_id(name: str, prompt_type: str) -> str:
@@ -99,7 +83,7 @@ class RingsControl:
         except WorkflowAlreadyStartedError as error:
             live = f"a segmented rollout of {prompt} is live already"
             raise Refused(f"{live}: see `rampart rings status {prompt}`") from error
-        return await self._until_open(handle)
+        return await until_open(partial(self._describe, handle))
 
     async def order(
         self,
@@ -160,21 +144,6 @@ class RingsControl:
         return self._client.get_workflow_handle_for(
             SegmentedRolloutWorkflow.run, workflow_id(name, prompt_type)
         )
-
-    async def _until_open(self, handle: Handle) -> RingsDescription:
-        deadline = asyncio.get_running_loop().time() + PATIENCE.total_seconds()
-        while True:
-            try:
-                found = await self._describe(handle)
-            except RPCError as error:
-                raise unreachable(error) from error
-            if found.failure:
-                raise Refused(found.failure)
-            phase = found.progress.phase if found.progress else RingsPhase.OPENING
-            late = asyncio.get_running_loop().time() > deadline
-            if late or found.stuck or phase is not RingsPhase.OPENING or found.closed_at:
-                return found
-            await asyncio.sleep(0.1)
 
     async def _describe(self, handle: Handle) -> RingsDescription:
         found = await handle.describe()

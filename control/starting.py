@@ -1,8 +1,9 @@
 """Starts workflows whose id lets one live at a time; what has a key is started once."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 from temporalio.client import Client, WorkflowHandle
@@ -11,10 +12,16 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
 from control import keys
-from control.connection import unreachable
+from control.connection import PATIENCE, Refused, unreachable
+from control.description import Known
 from workflows.markdown import literal
 
 Run = Callable[[Any, Any], Awaitable[Any]]  # the method that `@workflow.run` has marked
+
+POLL_S = 0.1
+
+
+Found = TypeVar("Found", bound=Known)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,3 +82,24 @@ class Start:
 
     def _handle(self, client: Client, run: str) -> WorkflowHandle[Any, Any]:
         return client.get_workflow_handle_for(self.run, self.identity, run_id=run)
+
+
+async def until_open(look: Callable[[], Awaitable[Found]]) -> Found:
+    """Look until it is open, has ended or is stuck, or until patience ends.
+
+    Raises:
+        Refused: Its opening was refused.
+        Unreachable: Temporal does not answer.
+    """
+    deadline = asyncio.get_running_loop().time() + PATIENCE.total_seconds()
+    while True:
+        try:
+            found = await look()
+        except RPCError as error:
+            raise unreachable(error) from error
+        if found.failure:
+            raise Refused(found.failure)
+        late = asyncio.get_running_loop().time() > deadline
+        if late or found.stuck or not found.opening or found.closed_at:
+            return found
+        await asyncio.sleep(POLL_S)

@@ -22,6 +22,11 @@ from domain.trials.plan import ExperimentPlan, Variant
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 SPELLED = rf"^((\d+(\.\d+)?({'|'.join(UNITS)}))+|P.+)$"
+DURATION = {
+    "type": "string",
+    "pattern": SPELLED,
+    "patternErrorMessage": "must be a duration such as 90s, 30m, 4h, 7d or 1h30m",  # of editors
+}
 INSTANT = r"^\d{4}-\d{2}-\d{2}"
 ALONE: Mapping[type, str] = {Guardrail: "metric", Variant: "version", Ring: "segment"}  # by a text
 PRESET = {"enum": [*PRESETS]}
@@ -31,7 +36,7 @@ SHORT: Mapping[tuple[type, str], JsonSchemaValue] = {
     (Ring, "plan"): PRESET,
     (ExperimentPlan, "rollout_plan"): PRESET,
     (ExperimentPlan, "variants"): {"type": "object", "additionalProperties": {"type": "number"}},
-    (Condition, "above"): {"type": "string", "pattern": SPELLED},
+    (Condition, "above"): DURATION,
     (MonitorPlan, "window"): {"const": "ever"},
 }
 KINDS: Mapping[str, type[BaseModel]] = {
@@ -67,7 +72,7 @@ class _Shape(GenerateJsonSchema):
         return _with_short_forms(made, model)
 
     def timedelta_schema(self, _schema: core_schema.TimedeltaSchema) -> JsonSchemaValue:
-        return {"anyOf": [{"type": "string", "pattern": SPELLED}, {"type": "number"}]}
+        return {"anyOf": [DURATION, {"type": "number"}]}
 
     def datetime_schema(self, _schema: core_schema.DatetimeSchema) -> JsonSchemaValue:
         return {"type": "string", "pattern": INSTANT}

@@ -95,6 +95,12 @@ class RoutingSnapshot(BaseModel):
         return self.splits or self.default is not None
 
     @property
+    def version_ids(self) -> frozenset[str]:
+        """All registered versions that some user is served, or could be."""
+        named = (self.default, *self.variants)
+        return frozenset(each.version_id for each in named if each and each.version_id)
+
+    @property
     def shares(self) -> dict[str, float]:
         """Which part of the users each version is served to, 0 to 1; the arms in their order."""
         if not self.splits:

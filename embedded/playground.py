@@ -4,6 +4,7 @@ Nothing here decides how a rollout ends; who presses which button does, and the 
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
@@ -20,7 +21,7 @@ from domain.prompts import VersionStatus
 from domain.routing import Router
 from domain.stage import Stage
 from domain.versions import VersionManager
-from embedded.switch import PROMPT, WELL, State, Switch
+from embedded.switch import FIRST, PROMPT, WELL, State, Switch
 from embedded.traffic import PER_SECOND, Traffic
 from settings import Settings
 from terminal import screen
@@ -47,8 +48,14 @@ PLAN = RolloutPlan(
 class Playground:
     """Has users come and rolls out one version after the other, until it is cancelled."""
 
-    def __init__(self, console: Console, switch: Switch, *, seed: int) -> None:
-        """Take where to tell of it; the switch is worked by the page."""
+    def __init__(
+        self, console: Console, switch: Switch, *, seed: int, ready: Callable[[], None]
+    ) -> None:
+        """Take where to tell of it; the switch is worked by the page.
+
+        `ready` is called once there is something to see.
+        """
+        self._ready = ready
         self._show = Lines(console)
         self._switch = switch
         self._seed = seed
@@ -80,15 +87,17 @@ class Playground:
             await database.dispose()
 
     async def _go_on(self, stack: Stack, database: Database) -> None:
-        begun = 0
+        begun, watched = 0, asyncio.Event()
+        watched.set()
         async with asyncio.TaskGroup() as watching:
             while True:
                 state = self._switch.read()
                 self._success[state.candidate] = state.success
-                if state.wanted > begun:
+                if state.wanted > begun and watched.is_set():
                     begun = state.wanted
+                    watched.clear()
                     await self._roll_out(f"1.{begun}.0", state, stack, database)
-                    watching.create_task(self._watch(stack, database))
+                    watching.create_task(self._watch(stack, database, told=watched))
                 await asyncio.sleep(POLL.total_seconds())
 
     async def _roll_out(
@@ -110,11 +119,15 @@ class Playground:
         )
         queue = Settings.from_env().task_queue
         await Control(await stack.connect(), task_queue=queue).start(request)
+        if candidate == FIRST:
+            self._ready()
 
-    async def _watch(self, stack: Stack, database: Database) -> None:
+    async def _watch(self, stack: Stack, database: Database, *, told: asyncio.Event) -> None:
+        """Tell of a rollout to its end."""
         queue = Settings.from_env().task_queue
         viewer = Viewer(await stack.connect(), database, queue=queue, ui=stack.ui)
         self.tell(f"{FLAG} {screen.ending(await follow(viewer, *PROMPT, show=self._show))}")
+        told.set()
 
     async def _make(self, database: Database, number: str) -> None:
         first = number == BASELINE

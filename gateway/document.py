@@ -42,6 +42,7 @@ EVENT = {
     },
 }
 EVENTS = {"type": "array", "items": {"$ref": "#/components/schemas/Event"}, "maxItems": BATCH_LIMIT}
+LINES = {"type": "string", "description": "One event a line."}
 TAKEN = {
     "type": "object",
     "required": ["accepted", "errors"],
@@ -148,7 +149,7 @@ def paths() -> Document:
             "post": _operation(
                 "Report what happened to users", "ingestion",
                 body=_json({"oneOf": [_wrapped("events", EVENTS), EVENTS]})
-                | {"application/x-ndjson": {"schema": {"type": "string"}}},
+                | {"application/x-ndjson": {"schema": LINES}},
                 answers={"202": ("What is sound is durable.", TAKEN)}, failure=PROBLEM,
             )
         },

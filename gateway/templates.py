@@ -41,10 +41,8 @@ class Templates:
 
     def want(self, snapshot: RoutingSnapshot) -> None:
         """Read, soon, what the snapshot serves."""
-        served = [*snapshot.variants, *([snapshot.default] if snapshot.default else [])]
-        for version_id in {one.version_id for one in served if one.version_id}:
-            if version_id not in self._known:
-                self._wanted.put_nowait(version_id)
+        for version_id in snapshot.version_ids - self._known.keys():
+            self._wanted.put_nowait(version_id)
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._read_ahead())

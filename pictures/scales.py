@@ -84,23 +84,22 @@ def linear(
 
 def logarithmic(low: float, high: float, *, start: float, end: float, say: Say) -> Scale:
     """Return a scale from low to high, 0 < low < high, with ticks at round numbers."""
-    decades = math.log10(high / low)
-    digits = (
-        (1, 1.5, 2, 3, 5, 7)
-        if decades < 1.2
-        else (1, 2, 5)
-        if decades < 2
-        else (1, 3)
-        if decades < 3
-        else (1,)
-    )
-    stride = max(1, math.ceil(decades / (FEW + 1)))
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    marks = [d * 10.0**power for power in powers if power % stride == 0 for d in digits]
-    ticks = tuple(
-        Tick(mark, say(mark)) for mark in marks if low * (1 - 1e-9) <= mark <= high * (1 + 1e-9)
-    )
+    ticks = tuple(Tick(mark, say(mark)) for mark in _marks(low, high) if low <= mark <= high)
     return Scale(low, high, start, end, log=True, ticks=ticks)
+
+
+def _marks(low: float, high: float) -> Iterator[float]:
+    """Yield round numbers, some beyond the ends; where these are close, evenly spaced ones."""
+    decades = math.log10(high / low)
+    if decades < 0.7:
+        step = _nice((high - low) / FEW)
+        yield from (number * step for number in range(int(low / step), int(high / step) + 2))
+        return
+    digits = (1, 2, 5) if decades < 2 else (1, 3) if decades < 3 else (1,)
+    stride = max(1, math.ceil(decades / (FEW + 1)))
+    for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1):
+        if power % stride == 0:
+            yield from (digit * 10.0**power for digit in digits)
 
 
 def times(since: datetime, until: datetime, *, start: float, end: float) -> Scale:

@@ -26,6 +26,7 @@ from reports.lasting import whole
 from reports.provenance import facts_of
 
 MOST_LINES = 20_000  # of a journal
+SHOWN = 3  # of a bundle's prompts, in its title
 MOST_CHECKS = 400  # that are drawn and told one by one
 BACK = (Kind.ROLLING_BACK, Kind.ROLLED_BACK)
 
@@ -108,7 +109,7 @@ def _report(rollout: Rollout, decisions: Sequence[Decision], *, now: datetime) -
         made_at=now,
         id=rollout.id,
         prompt=rollout.prompt,
-        title=f"{rollout.prompt} {rollout.baseline} → {rollout.candidate}",
+        title=_title(rollout),
         status=rollout.status.value,
         ended=rollout.concluded_at is not None,
         finding=_finding(rollout, now=now),
@@ -128,6 +129,13 @@ def _report(rollout: Rollout, decisions: Sequence[Decision], *, now: datetime) -
         candidate=rollout.candidate,
         stages=tuple(timeline.stages(rollout, decisions)),
     )
+
+
+def _title(rollout: Rollout) -> str:
+    changes = [str(member) for member in rollout.bundle[:SHOWN]]
+    more = len(rollout.bundle) - SHOWN
+    told = ", ".join(changes) or f"{rollout.prompt} {rollout.baseline} → {rollout.candidate}"
+    return f"{told} and {more} more" if more > 0 else told
 
 
 def _finding(rollout: Rollout, *, now: datetime) -> str:

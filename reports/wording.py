@@ -49,7 +49,7 @@ def difference(shown: Explanation) -> str:
         return "–"
     if shown.metric != "success":
         return f"{one.mean - other.mean:+.3g}" + _relative(one.mean, other.mean)
-    told = f"{100 * (one.mean - other.mean):+.1f} points"
+    told = f"{100 * (one.mean - other.mean):+.1f} points".replace("-0.0 ", "0.0 ")
     return f"{told} ({_points(tuple(shown.interval))})" if shown.interval else told
 
 

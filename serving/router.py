@@ -114,6 +114,5 @@ class TemplateRouter(SegmentRouter):
             self._said_stale = self.stale
             self._tell_stale(self.stale)
 
-    def _missing(self, snapshot: RoutingSnapshot) -> list[str]:
-        named = {served.version_id for served in (snapshot.default, *snapshot.variants) if served}
-        return [each for each in named if each is not None and each not in self._versions]
+    def _missing(self, snapshot: RoutingSnapshot) -> frozenset[str]:
+        return snapshot.version_ids - self._versions.keys()

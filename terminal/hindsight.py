@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from terminal import completion
 from terminal.catalog import AsJson, read_plan
 from terminal.console import Usage, carry_out, out, prompt_of, say_json
 from terminal.steering import LOOK
@@ -27,7 +28,9 @@ hindsight = typer.Typer()
 Which = Annotated[
     str,
     typer.Argument(
-        metavar="ROLLOUT", help="greeting.system for its latest rollout, or a rollout's id."
+        metavar="ROLLOUT",
+        help="greeting.system for its latest rollout, or a rollout's id.",
+        autocompletion=completion.prompts,
     ),
 ]
 

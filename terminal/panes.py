@@ -50,7 +50,8 @@ def head(picture: Picture, *, width: int) -> RenderableType:
     table.add_row("waits for", Text(shown.waiting_for))
     if shown.next_check_at:
         verdict = f"check {shown.checks} said {shown.verdict.action.value.replace('_', ' ')}"
-        table.add_row("next check", f"{away(shown.next_check_at, now=picture.at)}; {verdict}")
+        due = away(shown.next_check_at, now=picture.at)
+        table.add_row("next check", f"{'due ' if due.endswith('ago') else ''}{due}; {verdict}")
     for name, value in screen.obstacles(picture):
         table.add_row(name, value)
     return Group(screen.headline(picture), table)
@@ -74,6 +75,12 @@ def body(picture: Picture, *, width: int) -> RenderableType:
     both.add_column(ratio=1, overflow="fold")
     both.add_row(Group(*seen), Group(*told))
     return both
+
+
+def whole(picture: Picture, *, news: Sequence[str], width: int) -> RenderableType:
+    """Return all of it at once; what a low terminal crops is the old end of the journal."""
+    told = [Text(f"! {line}", style="yellow") for line in news]
+    return Group(head(picture, width=width), *told, "", body(picture, width=width))
 
 
 def manual() -> RenderableType:

@@ -19,8 +19,8 @@ TAIL = 5  # lines of the journal under a live picture
 NO_WORKER = "no worker answers: start one with `rampart worker`; nothing moves until then"
 
 
-def draw(picture: Picture, *, news: Sequence[str] = ()) -> RenderableType:
-    """Return the whole picture of a rollout; `news` are lines about the stack beneath it."""
+def draw(picture: Picture) -> RenderableType:
+    """Return the whole picture of a rollout."""
     table = rows()
     for name, value in _facts(picture):
         table.add_row(name, value)
@@ -28,8 +28,6 @@ def draw(picture: Picture, *, news: Sequence[str] = ()) -> RenderableType:
     parts: list[RenderableType] = [headline(picture), "", table, *guardrails]
     if picture.decisions:
         parts += ["", lines(telling(picture.decisions)[-TAIL:], date=False)]
-    if news:
-        parts += ["", *(Text(f"! {line}", style="yellow") for line in news)]
     return Group(*parts)
 
 

@@ -11,7 +11,7 @@ from control.connection import Unreachable
 from control.picture import Picture, Viewer, agreement
 from domain.errors import Unavailable
 from domain.record import Decision
-from terminal import screen
+from terminal import panes, screen
 from terminal.console import say_json
 
 POLL_S = 0.4
@@ -36,6 +36,7 @@ class Moving(AbstractContextManager["Moving"]):
 
     def __init__(self, console: Console) -> None:
         self._live = Live(console=console, auto_refresh=False, vertical_overflow="crop")
+        self._console = console
         self._news: list[str] = []
         self._last: Picture | None = None
 
@@ -49,7 +50,9 @@ class Moving(AbstractContextManager["Moving"]):
     def show(self, picture: Picture) -> None:
         """Redraw."""
         self._last = picture
-        self._live.update(screen.draw(picture, news=self._news), refresh=True)
+        self._live.update(
+            panes.whole(picture, news=self._news, width=self._console.width), refresh=True
+        )
 
     def tell(self, line: str) -> None:
         """Keep the line under the picture."""

@@ -21,7 +21,7 @@ def obey(state: State, verb: Verb, command: Command, *, now: datetime) -> str:
         state.target = destination(state, command)
         reason = ": ".join(part for part in (f"to stage {state.target}", reason) if part)
     elif isinstance(command, Promotion):
-        state.target = FULLY if command.full else 0
+        state.target = FULLY if command.full and not state.final else 0
         reason = ": ".join(part for part in ("fully" * command.full, reason) if part)
     if verb in KINDS:
         state.notes.say(KINDS[verb], command.by, reason)
@@ -48,7 +48,7 @@ def _resume(state: State, _command: Command, now: datetime) -> str:
 
 def _hurry(state: State, command: Command, now: datetime) -> str:
     state.hurry, but = command, state.calendar.but(now)
-    if state.target == FULLY and not state.final:
+    if state.target == FULLY:
         said = f"promoted fully: it goes to the last stage {NEXT}, and likewise to production"
     elif state.target:
         percent = state.plan.stages[state.target - 1].percent

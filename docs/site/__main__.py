@@ -51,16 +51,15 @@ def _complaints(printed: str) -> Iterator[str]:
 
 def main() -> int:
     """Build the site into `site/`."""
-    destination = Path(sys.argv[1]).resolve() if sys.argv[1:] else BUILT
     try:
-        faults = build(destination)
+        faults = build(BUILT)
     except Unfindable as error:
         faults = [str(error)]
     for fault in faults:
         print(f"docs: {fault}", file=sys.stderr)
     if not faults:
-        count = len([*destination.rglob("*.html")])
-        print(f"docs: {count} pages, every link leads somewhere: {destination / 'index.html'}")
+        count = len([*BUILT.rglob("*.html")])
+        print(f"docs: {count} pages, every link leads somewhere: {BUILT / 'index.html'}")
     return bool(faults)
 
 

@@ -12,6 +12,7 @@ SITE = Path(__file__).parent
 LINK = re.compile(
     r"(?P<image>!?)\[(?P<text>(?:[^\[\]]|\[[^\]]*\])*)\]\((?P<to>[^)\s#]*)(?P<anchor>#[^)\s]*)?\)"
 )
+LIST = re.compile(r"^((?![*-] |\d+\. |\s|\|).+)\n(?=(?:[*-]|1\.) )", re.M)  # as a forge reads it
 FENCE = re.compile(r"(^```.*?^```$)", re.M | re.S)
 ELSEWHERE = ("http://", "https://", "mailto:")
 BESIDE = (".png", ".svg", ".json")  # published as they are
@@ -30,9 +31,9 @@ def write(directory: Path) -> None:
         _put(directory / "reference" / name, made.page())
         for file, content in made.files().items():
             _put(directory / "reference" / file, content)
-    for file in DOCS.rglob("*"):
-        if file.suffix in BESIDE and SITE not in file.parents:
-            _put(directory / file.relative_to(DOCS), file.read_bytes())
+    for beside in DOCS.rglob("*"):
+        if beside.suffix in BESIDE and SITE not in beside.parents:
+            _put(directory / beside.relative_to(DOCS), beside.read_bytes())
     shutil.copytree(SITE / "assets", directory / "assets", dirs_exist_ok=True)
 
 
@@ -52,10 +53,12 @@ def home(readme: str) -> str:
 
 
 def turned(text: str, *, source: Path) -> str:
-    """Return a page with each link led to where its target is in the site."""
+    """Return a page as the site needs it: its links turned, its lists apart from paragraphs."""
     parts = FENCE.split(text)
     return "".join(
-        part if part.startswith("```") else LINK.sub(lambda one: _turn(one, source), part)
+        part
+        if part.startswith("```")
+        else LINK.sub(lambda one: _turn(one, source), LIST.sub(r"\1\n\n", part))
         for part in parts
     )
 

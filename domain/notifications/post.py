@@ -73,7 +73,8 @@ class Post:
             raise InvalidValue(f"no target {name!r} is configured")
         link = link_to(self._ui, self._namespace, workflow_id=notice.workflow_id)
         message = self.wording.word(notice, link=link)
-        if not again and (enclosure := await self._enclosed(notice)):
+        wanted = self.targets[name].report and not again
+        if wanted and (enclosure := await self._enclosed(notice)):
             message = message.model_copy(update={"enclosure": enclosure})
         await lane.send(message, again=again)
 

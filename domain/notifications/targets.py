@@ -38,6 +38,7 @@ class Target(Value):
         secret_file: A file that holds it.
         kinds: Lines of the journal it asks for; all if None, the checks excepted.
         prompts: Flag keys it asks for; `*` stands for anything.
+        report: Whether the news of an end carry a report to it.
     """
 
     name: Name
@@ -48,6 +49,7 @@ class Target(Value):
     secret_file: Path | None = None
     kinds: tuple[str, ...] | None = None
     prompts: tuple[str, ...] = ("*",)
+    report: bool = True
 
     @field_validator("kinds")
     @classmethod

@@ -20,6 +20,7 @@ from gateway.dashboard import visit
 from gateway.dashboard.exhibit import Exhibit, is_of
 from gateway.dashboard.forms import Chosen, Refused, answered, show
 from gateway.dashboard.pages import Pages, place
+from gateway.dashboard.silence import Silence
 from gateway.operators import Flag, Holder, Operators, prompt_of
 
 PLACE = f"{visit.ROOT}/experiments"
@@ -36,6 +37,7 @@ class ExperimentPages:
         self._pages = pages
         self._operators = operators
         self._archive = TrialArchive(database)
+        self._silence = Silence()
 
     def router(self) -> APIRouter:
         """Return the routes."""
@@ -128,8 +130,8 @@ class ExperimentPages:
     async def _ask(self, name: str, prompt_type: str) -> tuple[ExperimentDescription | None, str]:
         """Return what Temporal says, or why it says nothing."""
         try:
-            control = await self._operators.experiments()
-            return await control.describe(name, prompt_type), ""
+            async with self._silence.noted():
+                return await (await self._operators.experiments()).describe(name, prompt_type), ""
         except NoExperiment:
             return None, ""
         except Unreachable as error:

@@ -17,6 +17,7 @@ from domain.segments.plan import lane_name
 from gateway.dashboard import visit
 from gateway.dashboard.forms import Refused, Wish, answered, show
 from gateway.dashboard.pages import Pages, place
+from gateway.dashboard.silence import Silence
 from gateway.operators import Flag, Holder, Operators, prompt_of
 
 PLACE = f"{visit.ROOT}/rings"
@@ -36,6 +37,7 @@ class RingsPages:
         self._pages = pages
         self._operators = operators
         self._segments = SegmentManager(database)
+        self._silence = Silence()
 
     def router(self) -> APIRouter:
         """Return the routes."""
@@ -91,8 +93,8 @@ class RingsPages:
     async def _ask(self, name: str, prompt_type: str) -> tuple[RingsDescription | None, str]:
         """Return what Temporal says, or why there is nothing to say."""
         try:
-            control = await self._operators.rings()
-            return await control.describe(name, prompt_type), ""
+            async with self._silence.noted():
+                return await (await self._operators.rings()).describe(name, prompt_type), ""
         except (NoRollout, Unreachable) as error:
             return None, str(error)
 

@@ -15,6 +15,7 @@ from control.payloads import Codec
 from domain.errors import InvalidValue, RampartError
 from domain.notifications.targets import Directory
 from settings import Settings
+from telemetry import logs
 from terminal.checkup.finding import Finding, failed, ok, warning
 
 OURS = "rampart-rollouts"
@@ -42,6 +43,10 @@ def configuration(settings: Settings) -> Iterator[Finding]:
         yield ok("operator", f"{settings.operator}, as journals will show it")
     else:
         yield warning("operator", "nobody: journals will not say who", "set RAMPART_OPERATOR")
+    try:
+        logs.formatter(settings.log_format)
+    except InvalidValue as error:
+        yield failed("logs", str(error), "set RAMPART_LOG_FORMAT to text or json")
     yield _keys(settings)
     yield _targets(settings)
 

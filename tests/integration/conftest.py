@@ -1,7 +1,9 @@
 """An embedded stack for each file, and the command line on it."""
 
+import logging
 import sys
 from collections.abc import AsyncIterator
+from copy import copy
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,9 @@ def alone(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RAMPART_DATABASE_URL", f"sqlite:///{tmp_path}/rampart.db")
     monkeypatch.setenv("RAMPART_OPERATOR", "ann")
+    # A worker or gateway sets up the logs of its process: here that of the tests after it.
+    for part in ("handlers", "level"):
+        monkeypatch.setattr(logging.root, part, copy(getattr(logging.root, part)))
 
     def run(*words: str) -> Said:
         monkeypatch.setattr(sys, "argv", ["rampart", *words])

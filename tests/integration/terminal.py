@@ -40,7 +40,7 @@ class Terminal:
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "cli", *self._words],
             cwd=ROOT,
-            env=child_environment(**self._variables, TERM="xterm-256color"),
+            env=child_environment(**{"TERM": "xterm-256color"} | self._variables),
             stdin=self._theirs,
             stdout=self._theirs,
             stderr=self._theirs,

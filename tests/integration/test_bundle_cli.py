@@ -1,6 +1,7 @@
 """Several prompts as one rollout, from the command line, on a real dev server."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,6 +40,12 @@ def started(rampart: Rampart) -> Started:
     return start
 
 
+def checked(rampart: Rampart, prompt: str) -> None:
+    """Wait for the first check."""
+    while not rampart("status", prompt, "--json").json["checks"]:
+        time.sleep(0.1)
+
+
 def in_production(rampart: Rampart, prompt: str) -> list[str]:
     listed = rampart("version", "list", prompt, "--json").json
     return [each["version"] for each in listed if "production" in each["tags"]]
@@ -56,6 +63,8 @@ def test_an_operator_steers_a_bundle_by_any_of_its_prompts(
     rampart: Rampart, started: Started
 ) -> None:
     first, second = started("steered")
+
+    checked(rampart, second)
 
     status = rampart("status", second, "--json")
     paused = rampart("pause", second, "--reason", "lunch")

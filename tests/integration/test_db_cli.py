@@ -1,10 +1,8 @@
 """`rampart db`: databases of other releases refused and upgraded, what is old swept."""
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable
-from copy import copy
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,11 +21,8 @@ PATIENCE_S = 30.0
 
 
 @pytest.fixture
-def rampart(alone: Rampart, monkeypatch: pytest.MonkeyPatch) -> Rampart:
+def rampart(alone: Rampart) -> Rampart:
     """Run `rampart …` with a database of its own that is still empty."""
-    # A worker or gateway sets up the logs of its process: here that of the tests after it.
-    for part in ("handlers", "level"):
-        monkeypatch.setattr(logging.root, part, copy(getattr(logging.root, part)))
     return alone
 
 

@@ -103,6 +103,7 @@ def test_tables_of_another_release_are_told_with_the_way_out(
         ("RAMPART_DATABASE_URL", "mysql://x:secret@y", "database", "is not supported"),
         ("RAMPART_REDIS_URL", "redis://:secret@127.0.0.1:9/0", "Redis", "does not answer"),
         ("RAMPART_REDIS_URL", "amqp://:secret@y", "Redis", "is not supported"),
+        ("RAMPART_LOG_FORMAT", "xml", "logs", "'xml'"),
         ("RAMPART_PAYLOAD_KEYS", "k1:secret", "payload keys", "entry 1 is not"),
         ("RAMPART_NOTIFY_FILE", "/no/such.yaml", "notifications", "/no/such.yaml"),
         ("TEMPORAL_CONFIG_FILE", "broken.toml", "Temporal", "configuration cannot be read"),

@@ -98,7 +98,9 @@ async def test_a_rollback_runs_to_its_end_while_targets_hang_and_fail(
     story = {"opened", "ramped", "paused", "rolling_back", "rolled_back"}
     await until(lambda: kinds(box.at("/signed"), place) == story)
     await until(lambda: len(titles(box.at("/hunter2-ok"), place)) == len(story))
-    assert f"{place.house.name}.system IS BACK ON 1.0.0" in titles(box.at("/hunter2-ok"), place)
+    back = f"{place.house.name}.system IS BACK ON 1.0.0"
+    (end,) = (each for each in box.at("/hunter2-ok") if each.json["title"] == back)
+    assert [each["mimetype"] for each in end.json["attachments"]] == ["text/html"]
     assert box.refusals == []
 
 

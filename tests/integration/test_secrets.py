@@ -20,6 +20,7 @@ from dev import Stack
 from domain.database import Database
 from embedded.ports import free_port
 from settings import Settings, child_environment
+from terminal.welcome import NEXT
 from tests.house import House
 from tests.redis_server import RedisServer
 
@@ -171,7 +172,7 @@ def test_a_whole_rollout_tells_no_secret_anywhere(
         codes.append(rampart(told, *words.split())[0])
     through_the_gateway(told, stack, token)
     events = asyncio.run(all_histories(told, stack))
-    cli._introduce(stack, cli.NEXT)
+    cli._introduce(stack, NEXT)
     told.add("rampart dev", "".join(capsys.readouterr()))
     redis.kill()
     through_the_gateway(told, stack, token)

@@ -110,10 +110,10 @@ def _seen(rampart: Rampart, stack: Stack) -> int:
         ("amend still.system --set final_bake", ("PLACE=VALUE", "'final_bake'")),
         ("amend still.system --set guardrails=[", ("guardrails", "not YAML")),
         ("amend still.system --set stages.7.bake=1h", ("stages.7.bake", "none of 1 to 3")),
-        ("amend still.system", ("give a plan, or what to set",)),
+        ("amend still.system", ("--plan", "--set PLACE=VALUE")),
         ("amend still.system --plan nowhere.yaml", ("nowhere.yaml", "No such file")),
-        ("extend still.system soon", ("extend", "longer", "soon")),
-        ("extend still.system 0s", ("longer than 0s",)),
+        ("extend still.system soon", ("LONGER", "90s", "soon")),
+        ("extend still.system 0s", ("LONGER", "0s")),
         ("extend still.system", ("LONGER", "rampart extend --help")),
         ("skip still.system --to 9", ("stage 2 to 3, not to 9",)),
         ("skip still.system --to x", ("--to", "rampart skip --help")),
@@ -165,7 +165,7 @@ def test_a_command_that_is_sent_twice_with_a_key_counts_once(rampart: Rampart) -
 
     assert first.out == again.out == after.out
     assert other.err == (
-        "rampart: key 'start-1' started another rollout already: rollout/twice.system\n"
+        "rampart: key 'start-1' started something else already: rollout/twice.system\n"
     )
     assert (promoted.code, clicked) == (0, promoted)
     assert misused.err == "rampart: pause was refused: key 'click' was used for promote already\n"

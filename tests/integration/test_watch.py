@@ -224,6 +224,17 @@ def test_without_colours_it_says_the_same(watched: Watched, stack: Stack, prompt
         terminal.until("1.1.0 baking", "97.0% of 200 users", "not harmed")
 
 
+def test_a_dumb_terminal_gets_lines_and_keeps_its_keys(watched: Watched) -> None:
+    with watched(TERM="dumb") as terminal:
+        terminal.until("1.1.0 baking, waits for stage 1 to bake until")
+        terminal.press("q")
+        terminal.signal(signal.SIGINT)
+        code = terminal.end()
+
+    assert code == 130
+    assert b"\x1b[?1049h" not in terminal.written
+
+
 def test_a_text_of_others_does_nothing_to_the_terminal(
     watched: Watched, rampart: Rampart, prompt: str
 ) -> None:

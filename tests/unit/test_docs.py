@@ -239,6 +239,12 @@ def test_links_are_led_to_where_their_targets_are_in_the_site() -> None:
     )
 
 
+def test_a_list_right_under_a_paragraph_is_a_list_as_on_a_forge() -> None:
+    turned = pages.turned("**Why.**\n* a\n* b\n  c\n* d\n", source=DOCS / "guarantees.md")
+
+    assert turned == "**Why.**\n\n* a\n* b\n  c\n* d\n"
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [

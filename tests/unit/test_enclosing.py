@@ -113,6 +113,17 @@ async def test_what_is_sent_again_goes_without(house: House, box: Mailbox) -> No
     assert enclosed(letter) == []
 
 
+async def test_a_target_may_decline_it(house: House, box: Mailbox, tmp_path: Path) -> None:
+    file = tmp_path / "notify.yaml"
+    file.write_text(f"targets: [{{name: chat, url: 'json://{box.host}/ok', report: false}}]")
+    post = Post(Directory.read("", str(file)), enclose=enclose(house))
+
+    await post.send(await news(house, Kind.ROLLED_BACK), "chat")
+
+    (letter,) = box.letters
+    assert enclosed(letter) == []
+
+
 async def broken(_notice: Notice) -> Enclosure:
     raise Unavailable("database sqlite is unavailable: disk I/O error")
 

@@ -7,6 +7,8 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from domain.database import Database
 from domain.evidence.looks import Judged
@@ -312,6 +314,20 @@ def test_an_axis_of_rates_never_leaves_nought_to_one() -> None:
 
     assert scale.high == pytest.approx(1)
     assert scale.ticks[-1].label == "100 %"
+
+
+@given(st.floats(1e-6, 1e6), st.floats(1.05, 1e12), st.floats(-1e6, 1e6), st.floats(0, 1e6))
+def test_every_axis_has_some_ticks_in_order_and_on_it(
+    low: float, ratio: float, bottom: float, span: float
+) -> None:
+    log = scales.logarithmic(low, low * ratio, start=200, end=20, say=scales.figure)
+    even = scales.linear([bottom, bottom + span], start=200, end=20, say=scales.figure)
+
+    for scale in (log, even):
+        values = [tick.value for tick in scale.ticks]
+        assert 2 <= len(values) <= 9
+        assert values == sorted(set(values))
+        assert all(20 <= scale(value) <= 200 for value in values)
 
 
 @pytest.mark.parametrize(

@@ -175,6 +175,8 @@ async def test_a_bundle_tells_of_each_of_its_prompts(sqlite: Database) -> None:
     prompts = ["greeting.system", "farewell.system"]
     assert [part.prompt for part in found.rollout.parts] == prompts
     assert list(found.found.plates) == prompts
+    changes = "greeting.system 1.0.0 → 1.1.0, farewell.system 1.0.0 → 1.1.0"
+    assert found.rollout.title == changes
     assert [part.grounds.alpha for part in found.rollout.parts if part.grounds] == [0.025] * 2
     assert "Evidence: farewell.system" in Page(found.html).words
 
@@ -304,7 +306,16 @@ async def test_of_many_checks_evenly_chosen_ones_are_told(house: House) -> None:
 
 
 def test_the_schema_in_the_documentation_is_that_of_the_code() -> None:
-    assert SCHEMA.read_text() == schema(), "python -m reports.schema > docs/schemas/report-1.json"
+    kept, ours = (undescribed(json.loads(text)) for text in (SCHEMA.read_text(), schema()))
+
+    assert kept == ours, "make it anew: python -m reports.schema > docs/schemas/report-1.json"
+
+
+def undescribed(value: object) -> object:
+    """Return a schema without its words: the domain may put them better at any time."""
+    if isinstance(value, dict):
+        return {key: undescribed(one) for key, one in value.items() if key != "description"}
+    return [undescribed(one) for one in value] if isinstance(value, list) else value
 
 
 def test_reports_have_the_colours_of_the_dashboard() -> None:

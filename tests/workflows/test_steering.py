@@ -201,6 +201,24 @@ async def test_promoted_fully_it_is_in_production_soon_and_still_watched(
     assert DAY * 1.25 <= await rehearsal.took(handle) < DAY * 1.6  # the bake after 100 % is whole
 
 
+@pytest.mark.parametrize("how", ["update", "signal"])
+async def test_promoted_fully_in_production_it_ends_without_the_rest_of_its_bake(
+    rehearsal: Rehearsal, how: str
+) -> None:
+    handle = await rehearsal.start()
+    await rehearsal.until(handle, lambda seen: seen.phase is Phase.FINAL_BAKE)
+
+    if how == "update":
+        answer = await send(handle, "promote", {"full": True, "by": "ana"})
+        assert answer.said.startswith("promoted: it goes on")
+    else:
+        await handle.signal("promote", {"full": True, "by": "ana"})
+    outcome = await handle.result()
+
+    assert outcome.outcome is Phase.PROMOTED
+    assert await rehearsal.took(handle) < timedelta(days=3.9)
+
+
 async def test_harm_outvotes_a_full_promotion(rehearsal: Rehearsal) -> None:
     handle = await baking(rehearsal)
     checks = (await rehearsal.progress(handle)).checks

@@ -33,6 +33,7 @@ A command that is sent twice with one `Idempotency-Key` counts once.
 """
 REPORTED = ("/v1/events", "/v1/exposures")
 USUAL = REFUSALS | OF_OPERATORS  # of every route
+NEXT = "\n\n"
 SUCCESS = "Successful Response"  # FastAPI's words for nothing said
 KEYS = f"docs:{base64.b64encode(bytes(32)).decode()}"  # makes the gateway have /codec
 Schemas = Mapping[str, Any]
@@ -150,11 +151,9 @@ def _body(body: Mapping[str, Any], schemas: Schemas) -> str:
     shown = ""
     for kind, each in body.get("content", {}).items():
         whole = _resolved(each.get("schema", {}), schemas)
-        forms = whole.get("oneOf", [whole])
-        rows = _fields(_resolved(forms[0], schemas))
-        shown += f"Body, {code(kind)}:\n\n" + (
-            table(("field", "takes", "default", "meaning"), rows) or ""
-        )
+        form = _resolved(whole.get("oneOf", [whole])[0], schemas)
+        fields = table(("field", "takes", "default", "meaning"), _fields(form))
+        shown += f"Body, {code(kind)}:\n\n{fields or plain(form.get('description', '')) + NEXT}"
     return shown
 
 

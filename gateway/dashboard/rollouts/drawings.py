@@ -96,8 +96,11 @@ class Drawings:
 
     async def _read(self, rollout: Rollout, kept: Kept) -> None:
         last = await self._rollouts.last_check(rollout.id)
-        stride = max(1, -(-last // MOST))
-        wanted = [n for n in range(last, kept.last, -1) if (last - n) % stride == 0][::-1]
+        if len(kept.checks) > 2 * MOST:
+            kept.checks, kept.last = [], 0
+        wanted: Sequence[int] = range(kept.last + 1, last + 1)
+        if not kept.last:
+            wanted = await self._rollouts.even_checks(rollout.id, most=MOST)
         for start in range(0, len(wanted), AT_ONCE):
             try:
                 numbers = wanted[start : start + AT_ONCE]
@@ -105,8 +108,6 @@ class Drawings:
             except NotFound:  # deleted, as retention says: the ramp is left
                 return
         kept.last = last
-        if len(kept.checks) > 2 * MOST:
-            kept.checks = kept.checks[::-2][::-1]
 
     async def _observed(
         self, rollout: Rollout, checks: Sequence[Judged]

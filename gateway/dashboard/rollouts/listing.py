@@ -5,13 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from control.connection import ControlError, Unreachable
+from control.connection import ControlError
 from control.rollouts import Description
 from domain.record import RolloutStatus
 from domain.roster import Entry, Roster
+from gateway.dashboard.silence import Silence
 from gateway.operators import Operators
 
 MOST = 1000  # rollouts on one page
+FIRST = 100  # of the ended ones, that are unfolded: a browser lays out no more
 PATIENCE_S = 1.0  # with Temporal: the list does without
 LIVE = "live"  # what is searched for by one word
 STATES: dict[str, tuple[RolloutStatus, ...]] = {
@@ -62,8 +64,9 @@ class Found:
 class Listing:
     """Looks for rollouts, in the database first: Temporal may add what only it knows."""
 
-    def __init__(self, operators: Operators, roster: Roster) -> None:
+    def __init__(self, operators: Operators, roster: Roster, silence: Silence) -> None:
         self._operators = operators
+        self._silence = silence
         self._roster = roster
 
     async def find(self, *, text: str, state: str) -> Found:
@@ -91,12 +94,10 @@ class Listing:
 
     async def _told(self) -> tuple[Sequence[Description], str]:
         try:
-            async with asyncio.timeout(PATIENCE_S):
+            async with self._silence.noted(PATIENCE_S):
                 control = await self._operators.rollouts()
                 return await control.list(live=True, limit=MOST), ""
-        except TimeoutError:
-            return (), "Temporal does not answer"
-        except (ControlError, Unreachable) as error:
+        except ControlError as error:
             return (), str(error)
 
 

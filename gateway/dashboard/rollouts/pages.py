@@ -21,11 +21,12 @@ from gateway.dashboard import notes, visit
 from gateway.dashboard.demo import Demo, Played
 from gateway.dashboard.pages import Pages
 from gateway.dashboard.rollouts.drawings import Drawings
-from gateway.dashboard.rollouts.listing import STATES, Listing
+from gateway.dashboard.rollouts.listing import FIRST, STATES, Listing
 from gateway.dashboard.rollouts.live import Watches, Which
 from gateway.dashboard.rollouts.orders import Given, preview, send
 from gateway.dashboard.rollouts.parts import Frame, Typed, own, render
 from gateway.dashboard.rollouts.sheet import Sheet, Sheets
+from gateway.dashboard.silence import Silence
 from gateway.guard import Guard
 from gateway.limits import Limits
 from gateway.operators import Flag, Holder, Operators, prompt_of
@@ -53,8 +54,9 @@ class RolloutPages:
     ) -> None:
         self._demo = demo
         self._pages = pages
-        self._listing = Listing(operators, Roster(database))
-        self._sheets = Sheets(operators, database)
+        silence = Silence()
+        self._listing = Listing(operators, Roster(database), silence)
+        self._sheets = Sheets(operators, database, silence)
         self._drawings = Drawings(database)
         self._orders = Orders(operators, RolloutManager(database))
         self.watches = Watches(self._frame, guard, limits=limits)
@@ -79,6 +81,7 @@ class RolloutPages:
             text=text,
             state=state,
             states=tuple(STATES),
+            first=FIRST,
         )
 
     async def look(self, request: Request, flag: Flag, rollout_id: Id = "") -> Response:

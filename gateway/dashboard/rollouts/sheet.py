@@ -1,10 +1,8 @@
 """All that there is to see of one rollout, gathered: Temporal's half where it answers in time."""
 
-import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from time import monotonic
+from dataclasses import dataclass
+from datetime import timedelta
 
 from control.connection import NoRollout, Unreachable
 from control.picture import Archive, Picture, agreement
@@ -15,10 +13,9 @@ from domain.errors import NotFound
 from domain.judge import Standing
 from domain.record import Decision, Kind
 from domain.roster import Entry, Roster
+from gateway.dashboard.silence import Silence
 from gateway.operators import Operators
 
-PATIENCE_S = 4.0  # with Temporal; a worker that is not there costs two
-REST_S = 5.0  # before a silent Temporal is asked again
 EARLIER = 20  # rollouts of the prompt
 GONE = "Temporal knows no workflow of it: it was deleted, or this is another Temporal"
 
@@ -65,31 +62,14 @@ class Sheet:
 STUCK = ("rolling_back", "rollback_incomplete")
 
 
-@dataclass
-class Silence:
-    """Remembers that Temporal was silent, so that not every page waits for it."""
-
-    why: str = ""
-    until: float = field(default=-float("inf"))
-
-    def keep(self, why: str) -> str:
-        """Note it, and return it."""
-        self.why, self.until = why, monotonic() + REST_S
-        return why
-
-    def lasts(self) -> bool:
-        """Say whether it is too early to ask again."""
-        return monotonic() < self.until
-
-
 class Sheets:
     """Gathers."""
 
-    def __init__(self, operators: Operators, database: Database) -> None:
+    def __init__(self, operators: Operators, database: Database, silence: Silence) -> None:
         self._operators = operators
         self._archive = Archive(database)
         self._roster = Roster(database)
-        self._silence = Silence()
+        self._silence = silence
 
     async def take(self, name: str, prompt_type: str, *, rollout_id: str = "") -> Sheet:
         """Return a rollout of the prompt: the one of that id, else the live one, else the latest.
@@ -130,16 +110,8 @@ class Sheets:
         return kept, "" if kept.ended else why
 
     async def _asked(self, name: str, prompt_type: str) -> Picture:
-        if self._silence.lasts():
-            raise Unreachable(self._silence.why)
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                return await (await self._operators.viewer()).look(name, prompt_type)
-        except TimeoutError as error:
-            raise Unreachable(self._silence.keep("Temporal does not answer")) from error
-        except Unreachable as error:
-            self._silence.keep(str(error))
-            raise
+        async with self._silence.noted():
+            return await (await self._operators.viewer()).look(name, prompt_type)
 
 
 def condensed(decisions: Sequence[Decision]) -> Sequence[Decision]:
@@ -175,8 +147,3 @@ def left(picture: Picture) -> tuple[timedelta, timedelta] | None:
     final = shown.stage > len(rollout.plan.stages)
     bake = rollout.plan.final_bake if final else rollout.plan.stages[shown.stage - 1].bake
     return min(max(bake - (shown.due_at - picture.at), timedelta(0)), bake), bake
-
-
-def due(when: datetime | None, now: datetime) -> bool:
-    """Say whether an instant is still to come."""
-    return when is not None and when > now
