@@ -69,6 +69,15 @@ class Prompt:
         )
         await self.control.start(request)
 
+    async def until(self, phase: str) -> None:
+        """Wait until this is what the rollout is doing."""
+        async with asyncio.timeout(60):
+            while True:
+                found = await self.control.describe(self.house.name, "system")
+                if found.progress and found.progress.phase == phase:
+                    return
+                await asyncio.sleep(0.2)
+
     def worsen(self) -> None:
         """Have the candidate fail most of its users from now on."""
         self.health["1.1.0"] = 0.2

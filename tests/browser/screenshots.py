@@ -64,7 +64,7 @@ class Album:
             await greeting.start(**PLAN)
             await farewell.start(**PLAN)
             await summary.start(**PLAN)
-            await self._until(greeting, "waiting_for_approval")
+            await greeting.until("waiting_for_approval")
             await summary.control.order(
                 Verb.ROLLBACK, "summary", "system", by="bo", reason="too terse"
             )
@@ -119,13 +119,6 @@ class Album:
         async with sitting(self._browser, self._place.stack.gateway, size=(980, 600)) as person:
             await person.page.set_content(shown)
             await person.page.locator("pre").screenshot(path=PICTURES / f"{name}.png")
-
-    async def _until(self, prompt: Prompt, phase: str) -> None:
-        while True:
-            found = await prompt.control.describe(prompt.house.name, "system")
-            if found.progress and found.progress.phase == phase:
-                return
-            await asyncio.sleep(0.5)
 
     async def _keep(self, page: Page, name: str) -> None:
         await page.screenshot(path=PICTURES / f"{name}.png")
