@@ -105,7 +105,10 @@ def _row(
 
 def _begins(plan: RolloutPlan, now: datetime) -> datetime:
     """Return when it may ramp at the earliest: until then nobody has to look after it."""
-    closed = closed_at(plan.windows, now)
+    try:
+        closed = closed_at(plan.windows, now)
+    except InvalidValue:  # a time zone that this machine lacks: each step says so
+        return now
     return closed.until if closed and closed.until else now
 
 

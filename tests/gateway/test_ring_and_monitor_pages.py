@@ -73,7 +73,7 @@ async def test_monitors_are_listed_with_their_open_alerts_and_stopped(operated: 
     visitor = Visitor(operated)
     place = "/monitors/%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E%2Fx%3F%23"
 
-    page = await visitor.wait_for(place, "below 0.5")
+    page = await visitor.wait_for(place, "below 50.0 %")
     unmeant = await visitor.send(f"{place}/stop", sure="")
     stopped = await visitor.send(f"{place}/stop", reason="seen enough")
     ended = await visitor.wait_for(place, "by operate: seen enough")

@@ -37,10 +37,13 @@ class Terminal:
         self._ours, self._theirs = pty.openpty()
         self._before = termios.tcgetattr(self._theirs)
         self._size()
+        environment = child_environment(**{"TERM": "xterm-256color"} | self._variables)
+        for name in ("COLUMNS", "LINES"):  # of readline, which pytest loads; they would be believed
+            environment.pop(name, None)
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "cli", *self._words],
             cwd=ROOT,
-            env=child_environment(**{"TERM": "xterm-256color"} | self._variables),
+            env=environment,
             stdin=self._theirs,
             stdout=self._theirs,
             stderr=self._theirs,

@@ -211,8 +211,14 @@ async def test_the_raw_event_keeps_the_experiment_it_counts_in_or_was_said_to(
     ],
 )
 async def test_a_paused_experiment_counts_and_an_ended_one_for_a_while(
-    database: Database, status: str, end: float | None, counted: bool
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    status: str,
+    end: float | None,
+    counted: bool,
 ) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "NOW", datetime.now(UTC))  # not that of collection
     async with database.transaction() as session:
         session.add(version("v0", "1.0.0"))
         session.add(experiment("exp", status=status, start=60, end=end))

@@ -15,7 +15,7 @@ GUIDE = (ROOT / "docs" / "guides" / "production.md").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 ENVIRONMENTS = [
     dict(line.split("=", 1) for line in block.splitlines())
-    for block in re.findall(r"^```text\n((?:TEMPORAL_\w+=.*\n)+)```$", GUIDE, re.MULTILINE)
+    for block in re.findall(r"^```ini\n((?:TEMPORAL_\w+=.*\n)+)```$", GUIDE, re.MULTILINE)
 ]
 
 
@@ -41,7 +41,7 @@ def test_the_guide_shows_both_ways_into_temporal_cloud() -> None:
 
 def test_the_guide_sets_redis_up_as_compose_does() -> None:
     command = COMPOSE["services"]["redis"]["command"]
-    (shown,) = re.findall(r"^```text\n(appendonly [^`]+)```$", GUIDE, re.MULTILINE)
+    (shown,) = re.findall(r"^```ini\n(appendonly [^`]+)```$", GUIDE, re.MULTILINE)
 
     for line in shown.splitlines():
         name, value = line.split()
