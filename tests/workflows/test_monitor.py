@@ -212,7 +212,7 @@ async def test_a_fresh_history_goes_on_with_alerts_marks_and_clock(post: Post) -
 
 
 async def test_a_person_stops_it_and_has_its_alerts(post: Post) -> None:
-    post.eyes.crowd = good_but({2})
+    post.eyes.crowd = good_but({3})  # the window of the second reaches back to the first
     handle = await post.start()
 
     progress = await post.until(handle, lambda seen: seen.looks > 4)
