@@ -34,10 +34,11 @@ def versions(rampart: Rampart, prompt: str, *numbers: str) -> None:
 
 
 def content_of(stack: Stack) -> list[str]:
-    """Return everything the database holds."""
+    """Return everything the database holds, but for the news, which a worker hands on meanwhile."""
     connection = sqlite3.connect(stack.directory / "rampart.db")
     try:
-        return list(connection.iterdump())
+        news = 'INSERT INTO "notification"'
+        return [line for line in connection.iterdump() if not line.startswith(news)]
     finally:
         connection.close()
 
