@@ -128,8 +128,8 @@ async def traced(temporal: Client, sqlite: Database) -> AsyncIterator[Traced]:
         control = Control(temporal, task_queue=queue)
         await control.start(RolloutRequest.parse(ROLLOUT))
         yield Traced(way_in, client, queue, made)
-        with suppress(RPCError):  # it has ended by itself
-            await temporal.get_workflow_handle(workflow_id("greeting", "system")).terminate()
+    with suppress(RPCError):  # it has ended by itself
+        await temporal.get_workflow_handle(workflow_id("greeting", "system")).terminate()
     made.tracing.end()
 
 
