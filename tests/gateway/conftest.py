@@ -94,7 +94,7 @@ async def operated(temporal: Client, database: Database) -> AsyncIterator[Entran
         entrance(database, operators=There(temporal, queue, database=database)) as found,
     ):
         yield found
-        for place in ("rollout", "segments", "experiment"):
-            handle = temporal.get_workflow_handle(f"{place}/greeting.system")
-            with suppress(RPCError):
-                await handle.terminate()
+    for place in ("rollout", "segments", "experiment"):  # after the worker, not under it
+        handle = temporal.get_workflow_handle(f"{place}/greeting.system")
+        with suppress(RPCError):
+            await handle.terminate()
