@@ -1,6 +1,7 @@
 """What the latest check of a rollout rested on; read only when there has been another check."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -10,7 +11,7 @@ from domain.hindsight.explanation import Grounds, explain
 from domain.record import Decision, Kind, Rollout
 from domain.rollouts import RolloutManager
 
-Key = tuple[str, datetime]
+KEPT = 100  # rollouts whose grounds are remembered
 
 
 class Grounding:
@@ -18,8 +19,7 @@ class Grounding:
 
     def __init__(self, rollouts: RolloutManager) -> None:
         self._rollouts = rollouts
-        self._key: Key | None = None
-        self._found: Mapping[str, Grounds] = {}
+        self._kept: OrderedDict[str, tuple[datetime, Mapping[str, Grounds]]] = OrderedDict()
 
     async def of(
         self, members: Sequence[Rollout], decisions: Sequence[Decision]
@@ -33,12 +33,16 @@ class Grounding:
         checks = [line.at for line in decisions if line.kind is Kind.CHECKED]
         if not (members and checks):
             return {}
-        key = (members[0].id, checks[-1])
-        if key != self._key:
+        leader, latest = members[0].id, checks[-1]
+        known = self._kept.get(leader)
+        if known is None or known[0] != latest:
             found = {each.prompt: await self._explained(each) for each in members}
-            self._found = {prompt: grounds for prompt, grounds in found.items() if grounds}
-            self._key = key
-        return self._found
+            known = (latest, {prompt: grounds for prompt, grounds in found.items() if grounds})
+            self._kept[leader] = known
+        self._kept.move_to_end(leader)
+        while len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        return known[1]
 
     async def _explained(self, rollout: Rollout) -> Grounds | None:
         check = await self._rollouts.latest_check(rollout.id)

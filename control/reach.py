@@ -37,6 +37,7 @@ class Temporal:
         self._leader = RolloutManager(database).leader
         self._interceptors = interceptors
         self._client: Client | None = None
+        self._viewer: Viewer | None = None
         self._failure: Unreachable | None = None
         self._failed_at = 0.0
         self._connecting = asyncio.Lock()
@@ -61,7 +62,9 @@ class Temporal:
     async def viewer(self) -> Viewer:
         """Return what takes pictures of rollouts."""
         client = await self._connected()
-        return Viewer(client, self._database, queue=self._task_queue, ui=self._ui)
+        if self._viewer is None:  # one for all requests: it remembers what checks rested on
+            self._viewer = Viewer(client, self._database, queue=self._task_queue, ui=self._ui)
+        return self._viewer
 
     async def _connected(self) -> Client:
         async with self._connecting:

@@ -58,6 +58,19 @@ async def test_it_is_read_again_only_when_there_was_another_check(house: House) 
     assert (before, rollouts.reads) == (1, 2)
 
 
+async def test_rollouts_that_are_looked_at_in_turn_are_each_read_once(house: House) -> None:
+    rollout, rollouts = await tell(house, "harmed late"), Counting(house.database)
+    grounding = Grounding(rollouts)
+    decisions = await rollouts.decisions(rollout.id)
+    other = rollout.model_copy(update={"id": "r-other"})
+
+    for _ in range(3):
+        await grounding.of([rollout], decisions)
+        await grounding.of([other], decisions)
+
+    assert rollouts.reads == 2
+
+
 async def test_before_the_first_check_and_after_retention_there_are_none(house: House) -> None:
     rollout = await tell(house, "by a person")
     decisions = await house.rollouts.decisions(rollout.id)
