@@ -75,6 +75,7 @@ async def test_the_page_says_what_it_waits_for_and_the_signal_it_names_is_follow
             await shown.filter(has_text=said).wait_for()
 
         await send(person.page, "approve", '{"reason": "reads well", "by": "ann"}')
+        await prompt.until("baking")  # else leaving the page could overtake the signal
         await opens(person.page, place, identity, "timeline")
 
         await person.page.get_by_role("button", name="Descending").click()  # the oldest first
