@@ -13,6 +13,7 @@ from redis import Redis
 from sqlmodel import SQLModel
 
 from domain.database import Database
+from tests.finished import Archive
 from tests.redis_server import RedisServer
 
 # No deadline, for nothing here is timed; and the same examples every time, so that a run that is
@@ -108,3 +109,11 @@ async def sqlite(tmp_path: Path) -> AsyncIterator[Database]:
     fresh = Database(f"sqlite:///{tmp_path}/rampart.db")
     yield fresh
     await fresh.dispose()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def archive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Archive]:
+    """Finished rollouts on SQLite, for stories that only read them."""
+    database = Database(f"sqlite:///{tmp_path_factory.mktemp('archive')}/rampart.db")
+    yield Archive(database)
+    await database.dispose()

@@ -37,9 +37,10 @@ class House:
         self.routing = RoutingManager(database)
 
     async def furnish(self) -> None:
-        await self.version("1.0.0")
-        await self.version("1.1.0")
-        await self.put_in_production("1.0.0")
+        async with self.database.transaction():
+            await self.version("1.0.0")
+            await self.version("1.1.0")
+            await self.put_in_production("1.0.0")
 
     async def version(
         self, number: str, status: VersionStatus = VersionStatus.ACTIVE
@@ -49,9 +50,10 @@ class House:
         )
 
     async def put_in_production(self, number: str) -> None:
-        found = await self.get(number)
-        await self.versions.tag_version(found.version_id, "production")
-        await self.versions.update_status(found.version_id, VersionStatus.PRODUCTION)
+        async with self.database.transaction():
+            found = await self.get(number)
+            await self.versions.tag_version(found.version_id, "production")
+            await self.versions.update_status(found.version_id, VersionStatus.PRODUCTION)
 
     async def get(self, number: str) -> PromptVersion:
         found = await self.versions.get_version(self.name, "system", number)
