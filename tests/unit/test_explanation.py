@@ -174,8 +174,8 @@ def test_without_exposures_the_split_is_not_recorded() -> None:
 def test_the_estimate_of_what_harm_takes_is_right_within_a_factor_of_two(
     rates: tuple[float, float], share: float
 ) -> None:
-    story = list(looks(rates=rates, blocks=200, share=share))
-    end = next(c.number for c in story if c.verdict.action is Action.ROLL_BACK)
+    story = until(Action.ROLL_BACK, looks(rates=rates, blocks=200, share=share))
+    end = len(story)
 
     estimated = sure_of(story[end // 2 - 1]).more_to_harm
 
@@ -188,8 +188,8 @@ def test_the_estimate_of_what_safety_takes_is_right_within_a_factor_of_two(
     rates: tuple[float, float],
 ) -> None:
     plan = DEMO.model_copy(update={"promote_when": PromoteWhen.SAFE})
-    story = list(looks(rates=rates, blocks=100, share=0.5, plan=plan))
-    end = next(c.number for c in story if c.verdict.action is Action.ADVANCE)
+    story = until(Action.ADVANCE, looks(rates=rates, blocks=100, share=0.5, plan=plan))
+    end = len(story)
 
     estimated = sure_of(story[end // 2 - 1]).more_to_safe
 
@@ -219,13 +219,23 @@ def test_evidence_of_safety_is_asked_for_where_the_plan_asks_for_it() -> None:
 def test_a_limit_of_a_rate_estimates_from_the_candidate_alone() -> None:
     guardrail = Guardrail(kind=GuardrailKind.LIMIT, limit=0.95)
     plan = DEMO.model_copy(update={"guardrails": (guardrail,)})
-    story = list(looks(rates=(0.90, 0.95), blocks=60, share=0.5, plan=plan))
-    end = next(c.number for c in story if c.verdict.action is Action.ROLL_BACK)
+    story = until(Action.ROLL_BACK, looks(rates=(0.90, 0.95), blocks=60, share=0.5, plan=plan))
+    end = len(story)
 
     estimated = sure_of(story[end // 2 - 1], plan).more_to_harm
 
     assert estimated
     assert 0.5 <= estimated / (100 * (end - end // 2)) <= 2
+
+
+def until(action: Action, checks: Iterator[Judged]) -> list[Judged]:
+    """Return the checks up to the first that comes to the action."""
+    story = []
+    for check in checks:
+        story.append(check)
+        if check.verdict.action is action:
+            return story
+    raise AssertionError(f"none of {len(story)} checks came to {action}")
 
 
 def sure_of(check: Judged, plan: RolloutPlan = DEMO) -> Sureness:
