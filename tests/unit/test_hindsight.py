@@ -43,7 +43,23 @@ async def on(archive: Archive, name: str, other: RolloutPlan) -> WhatIf:
 
 @pytest.mark.guarantee(7)
 @pytest.mark.parametrize("name", STORIES)
-async def test_a_finished_rollout_is_replayed_without_a_difference(house: House, name: str) -> None:
+async def test_a_finished_rollout_is_replayed_without_a_difference(
+    archive: Archive, name: str
+) -> None:
+    house, rollout = await archive.find(name)
+
+    checks = await house.rollouts.checks(rollout.id)
+
+    assert rollout.status is ENDS.get(name, RolloutStatus.ROLLED_BACK)
+    assert len(checks) >= 2
+    assert replay(rollout.plan, checks) == []
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("name", STORIES)
+async def test_postgresql_keeps_a_journal_that_is_replayed_without_a_difference(
+    house: House, name: str
+) -> None:
     rollout = await tell(house, name)
 
     checks = await house.rollouts.checks(rollout.id)

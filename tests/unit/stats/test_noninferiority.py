@@ -183,6 +183,6 @@ def test_few_runs_and_many_have_the_same_evidence_to_the_last_digit() -> None:
     together = start.look(block, margin=margins).look(block, margin=margins)
 
     for run, margin in enumerate(margins):
-        alone, seen = Safety.begin(history=(95, 5)), Block(*(count[run] for count in block))
-        alone = alone.look(seen, margin=margin).look(seen, margin=margin)
-        assert np.array_equal(alone.wealth, together.wealth[run])
+        seen = Block(*(np.asarray(count)[run] for count in block))
+        alone = Safety.begin(history=(95, 5)).look(seen, margin=margin)
+        assert np.array_equal(alone.look(seen, margin=margin).wealth, together.wealth[run])
