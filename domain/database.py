@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from domain import errands, schema
+from domain import schema
 from domain.drivers import (
     ANSWER_S,
     async_url,
@@ -222,8 +222,7 @@ class Database:
                     Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
                 except OSError as error:
                     raise self._unavailable(error) from error
-            ours = {"async_creator_fn": errands.connect}
-            engine = create_async_engine(self.url, **{"connect_args": ours} | options)
+            engine = create_async_engine(self.url, **options)
             event.listen(engine.sync_engine, "connect", tune_sqlite)
             event.listen(engine.sync_engine, "begin", begin_sqlite)
             return engine
