@@ -14,10 +14,9 @@ from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaln, logit
+from scipy.special import gammaln, logit, logsumexp
 
 from domain.errors import InvalidValue
-from domain.stats.mixtures import log_mixture
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -134,7 +133,7 @@ class Harm:
     def log_e(self) -> Floats:
         """The logarithm of the e-value, shape (...): harmed where it is at least log(1 / alpha)."""
         kept = math.log(1 - FIRST) - np.log(np.maximum(self.looks, 1))  # restarts not yet placed
-        return np.logaddexp(log_mixture(self.wealth, WEIGHTS), kept)
+        return np.logaddexp(logsumexp(self.wealth, axis=-1, b=WEIGHTS), kept)
 
     def to_json(self) -> dict[str, float | list[float]]:
         """Return the state of one rollout (shape `()`); no digit is lost."""

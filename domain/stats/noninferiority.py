@@ -6,11 +6,10 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import xlog1py, xlogy
+from scipy.special import logsumexp, xlog1py, xlogy
 
 from domain.errors import InvalidValue
 from domain.stats.harm import RATE_RANGE, Block, Floats, capped
-from domain.stats.mixtures import log_mixture
 
 SHIFTS = np.array([-0.5, 0.0, 0.5, 1.5])  # of treatment from control, in margins, that are bet on
 WEIGHTS = np.array([0.15, 0.55, 0.2, 0.1])
@@ -94,7 +93,7 @@ class Safety:
     @property
     def log_e(self) -> Floats:
         """The logarithm of the e-value, shape (...): safe where it is at least log(1 / alpha)."""
-        return log_mixture(self.wealth, WEIGHTS)
+        return np.asarray(logsumexp(self.wealth, axis=-1, b=WEIGHTS))
 
     def to_json(self) -> dict[str, float | list[float]]:
         """Return the state of one rollout (shape `()`); no digit is lost."""
