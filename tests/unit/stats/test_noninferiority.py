@@ -12,7 +12,7 @@ from scipy.stats import binom
 
 from domain.errors import InvalidValue
 from domain.stats.harm import Block, Floats
-from domain.stats.noninferiority import FEW, WEIGHTS, Safety, _projection
+from domain.stats.noninferiority import WEIGHTS, Safety, _projection
 
 HISTORIES = [(0, 1), (9, 1), (95, 5), (200, 0), (0, 200), (50, 50)]
 ENOUGH = math.log(1 / 0.05)
@@ -171,18 +171,3 @@ def test_an_equal_version_is_soon_called_safe() -> None:
 def test_impossible_input_is_refused(block: Block, margin: float, message: str) -> None:
     with pytest.raises(InvalidValue, match=message):
         Safety.begin().look(block, margin=margin)
-
-
-def test_few_runs_and_many_have_the_same_evidence_to_the_last_digit() -> None:
-    chance = np.random.default_rng(5)
-    n_t, n_c = chance.integers(0, 300, (2, FEW))
-    block = Block(n_t, chance.binomial(n_t, 0.9), n_c, chance.binomial(n_c, 0.95))
-    margins = chance.uniform(0.01, 0.3, FEW)
-    start = Safety.begin((FEW,), history=(95, 5))
-
-    together = start.look(block, margin=margins).look(block, margin=margins)
-
-    for run, margin in enumerate(margins):
-        seen = Block(*(np.asarray(count)[run] for count in block))
-        alone = Safety.begin(history=(95, 5)).look(seen, margin=margin)
-        assert np.array_equal(alone.look(seen, margin=margin).wealth, together.wealth[run])
