@@ -38,7 +38,7 @@ STEADY = settings(
 
 async def test_nothing_that_is_sent_to_any_operation_is_a_500(operated: Entrance) -> None:
     document = (await operated.ask("GET", "/openapi.json", role=None)).json()
-    del document["paths"][STREAM]  # it would not end; `test_served` follows it
+    del document["paths"][STREAM]  # it would not end; a journey follows it
     schema = schemathesis.openapi.from_dict(document)
     send = sender(operated, asyncio.get_running_loop())
 

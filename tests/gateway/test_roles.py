@@ -103,7 +103,7 @@ PAGES = {
 }
 # … but for those by which one gets in and out.
 DOORS = {"GET /", "GET /ui/login", "POST /ui/login", "POST /ui/logout"}
-STREAMS = {"GET /v1/changes"}  # does not end for who may follow it; `test_served` follows it
+STREAMS = {"GET /v1/changes"}  # does not end for who may follow it; a journey follows it
 
 
 @pytest_asyncio.fixture

@@ -14,7 +14,7 @@ from domain.tables import DecisionRow, EvidenceRow
 from embedded.ports import free_port
 from tests.finished import tell
 from tests.house import House
-from tests.integration.typed import Rampart
+from tests.typed import Rampart
 
 PROMPT = "greeting.system"
 STRICT = "alpha: 0.000001\nstages: [{percent: 10}, {percent: 50}, {percent: 100}]\n"

@@ -9,7 +9,7 @@ import pytest
 from tests.finished import tell
 from tests.house import House
 from tests.integration.test_hindsight_cli import PROMPT, rampart, url, within
-from tests.integration.typed import Rampart
+from tests.typed import Rampart
 
 __all__ = ["rampart", "url"]  # fixtures
 

@@ -15,7 +15,7 @@ from domain.simulation.arrivals import Traffic
 from domain.simulation.forecast import Scene
 from domain.simulation.runs import Fate, simulate
 from embedded.rehearsal import rehearsable, rehearse
-from tests.integration.typed import Rampart
+from tests.typed import Rampart
 
 PNG = b"\x89PNG\r\n\x1a\n"
 pytestmark = pytest.mark.timeout(300)
