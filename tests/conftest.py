@@ -1,7 +1,7 @@
 """Real servers from PyPI wheels: PostgreSQL, Redis, Temporal, and its server that skips time."""
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from copy import copy
 from pathlib import Path
 
@@ -22,6 +22,7 @@ settings.register_profile("explore", deadline=None)
 settings.load_profile("house")
 
 
+KINDS = ("sqlite", "postgresql")
 EMPTIED = ";".join(str(table.delete()) for table in reversed(SQLModel.metadata.sorted_tables))
 LONGEST_FIRST = ("test_watch.py", "test_guides.py", "workflows", "integration", "gateway")
 
@@ -92,15 +93,27 @@ def redis_url(redis_server: str, worker_id: str) -> str:
     return url
 
 
-@pytest_asyncio.fixture(params=["sqlite", "postgresql"])
-async def database(request: pytest.FixtureRequest, kept: Callable[[str], Database]) -> Database:
+@pytest.fixture
+def emptied(kept: Callable[[str], Database]) -> Callable[[str], Awaitable[Database]]:
+    """Empty the session's database of a kind, and return it."""
+
+    async def empty(kind: str) -> Database:
+        warm = kept(kind)
+        async with warm.transaction() as session:
+            driver = (await (await session.connection()).get_raw_connection()).driver_connection
+            assert driver is not None
+            await (driver.executescript if kind == "sqlite" else driver.execute)(EMPTIED)
+        return copy(warm)  # whom it tells of commits is the test's own affair
+
+    return empty
+
+
+@pytest_asyncio.fixture(params=KINDS)
+async def database(
+    request: pytest.FixtureRequest, emptied: Callable[[str], Awaitable[Database]]
+) -> Database:
     """An empty database; every test that asks for one runs on SQLite and on PostgreSQL."""
-    warm = kept(request.param)
-    async with warm.transaction() as session:
-        driver = (await (await session.connection()).get_raw_connection()).driver_connection
-        assert driver is not None
-        await (driver.executescript if request.param == "sqlite" else driver.execute)(EMPTIED)
-    return copy(warm)  # whom it tells of commits is the test's own affair
+    return await emptied(request.param)
 
 
 @pytest_asyncio.fixture

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any, NoReturn
 
 import httpx
+import pytest
 from opentelemetry.trace import TracerProvider
 
 from control.connection import Unreachable
@@ -32,6 +33,9 @@ from gateway.vitals import Vitals
 from tests.house import House
 
 POLL = timedelta(milliseconds=50)
+
+# For pages: what they read, `tests/unit` and `test_lists` have on both kinds of database.
+ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
 
 class Away:
