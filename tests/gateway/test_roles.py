@@ -107,7 +107,7 @@ STREAMS = {"GET /v1/changes"}  # does not end for who may follow it; a journey f
 
 @pytest_asyncio.fixture(scope="module")
 async def whole(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Entrance]:
-    """A gateway with every route there can be, for all stories here: most of them change nothing."""
+    """A gateway with every route there can be, for all stories here: most change nothing."""
     folder = tmp_path_factory.mktemp("whole")
     database, demo = Database(f"sqlite:///{folder}/rampart.db"), Switch(folder / "switch.json")
     async with entrance(database, codec=Codec({"k1": bytes(32)}), demo=demo) as found:
