@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.schemas import OpenApiSchema
 from domain.tokens import Role
 from tests.gateway.entrance import Entrance
 
-EXAMPLES = 12  # of each operation, and as many that break its rules
+EXAMPLES = 8  # of each operation, and as many that break its rules
 STREAM = "/v1/changes"
 KEPT = [status_code_conformance, content_type_conformance, response_schema_conformance]
 Send = Callable[[Case[Any]], httpx.Response]
