@@ -16,6 +16,7 @@ from prometheus_client.metrics_core import Metric
 from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
+from control.connection import Unreachable, namespace
 from control.payloads import remote_codec
 from control.reach import Temporal
 from domain import broker
@@ -39,6 +40,7 @@ from gateway.app import Gateway, Services
 from gateway.dashboard.demo import Demo
 from gateway.health import Check
 from gateway.vitals import Vitals, intake_gauges
+from reports.reporter import Reporter
 from settings import Settings
 from telemetry import logs
 from telemetry.tracing import Tracing, Untraced, begin
@@ -130,8 +132,7 @@ def build(
     spans = spans or Untraced()
     database = Database(settings.database_url)
     tokens = TokenManager(database)
-    updates = updates_of(database, redis_url=settings.redis_url)
-    router = SegmentRouter(database, updates=updates)
+    router = _router(settings, database)
     intakes = Intakes(database, redis_url=settings.redis_url)
     return Gateway(
         Services(
@@ -142,6 +143,7 @@ def build(
             versions=VersionManager(database),
             experiments=ABTestManager(database),
             rollouts=RolloutManager(database),
+            reporter=_reporter(settings, database),
             tokens=tokens,
             keyring=None if options.open else Keyring(tokens),
             visitor=settings.operator,
@@ -156,9 +158,22 @@ def build(
     )
 
 
+def _router(settings: Settings, database: Database) -> SegmentRouter:
+    updates = updates_of(database, redis_url=settings.redis_url)
+    return SegmentRouter(database, updates=updates)
+
+
 def _temporal(settings: Settings, database: Database, spans: Tracing | Untraced) -> Temporal:
     queue, ui = settings.task_queue, settings.ui_url
     return Temporal(database, queue=queue, ui=ui, interceptors=spans.interceptors)
+
+
+def _reporter(settings: Settings, database: Database) -> Reporter:
+    try:
+        known = namespace()
+    except Unreachable:  # which every page that needs Temporal says; a report goes without links
+        return Reporter(database)
+    return Reporter(database, ui=settings.ui_url, namespace=known)
 
 
 def _switch(path: str) -> Demo | None:

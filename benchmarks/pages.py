@@ -47,10 +47,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--json", action="store_true", help="print JSON, nothing else")
     parser.add_argument("--quick", action="store_true", help="100 rollouts; misses no target")
+    parser.add_argument("--live", type=int, default=LIVE, help=f"of the rollouts; default: {LIVE}")
     given = parser.parse_args()
     many, rounds = (100, 3) if given.quick else (ROLLOUTS, 9)
+    live = min(given.live, many)
     with tempfile.TemporaryDirectory(prefix="rampart-pages-") as folder:
-        found, about = asyncio.run(measure(Path(folder), many=many, rounds=rounds))
+        found, about = asyncio.run(measure(Path(folder), many=many, live=live, rounds=rounds))
     missed = [page for page, figures in found.items() if _misses(figures)]
     told = {"missed": missed, "targets": {"bytes": MOST_BYTES, "first_paint_s": MOST_S}}
     if given.json:
@@ -60,10 +62,12 @@ def main() -> int:
     return 1 if missed and not given.quick else 0
 
 
-async def measure(folder: Path, *, many: int, rounds: int) -> tuple[Figures, dict[str, Any]]:
+async def measure(
+    folder: Path, *, many: int, live: int, rounds: int
+) -> tuple[Figures, dict[str, Any]]:
     """Return what each page costs, and what with."""
     url = f"sqlite:///{folder}/rampart.db"
-    await _fill(url, many)
+    await _fill(url, many, live)
     port = free_port()
     command = [sys.executable, "-m", "cli", "gateway", "--open", "--port", str(port)]
     environment = os.environ | {
@@ -75,16 +79,16 @@ async def measure(folder: Path, *, many: int, rounds: int) -> tuple[Figures, dic
             command, env=environment, stdout=log, stderr=log
         )
         try:
-            return await _measure(f"http://127.0.0.1:{port}", many=many, rounds=rounds)
+            found = await _measure(f"http://127.0.0.1:{port}", many=many, rounds=rounds)
         finally:
             gateway.terminate()
             gateway.wait(30)
+    return found[0], {"rollouts": many, "live": live, **found[1]}
 
 
-async def _fill(url: str, many: int) -> None:
+async def _fill(url: str, many: int, live: int) -> None:
     """Open rollouts, the first of them ended; of the last one, a few checks."""
     database = Database(url)
-    live = min(LIVE, many // 2)
     last = ""
     for start in range(0, many, AT_ONCE):
         async with database.transaction():
@@ -134,7 +138,7 @@ async def _measure(url: str, *, many: int, rounds: int) -> tuple[Figures, dict[s
     browser, painted = await _painted(url, pages, rounds)
     for name, seconds in painted.items():
         found[name]["first_paint_s"] = seconds
-    about = {"rollouts": many, "live": min(LIVE, many // 2), "rounds": rounds, "browser": browser}
+    about = {"rounds": rounds, "browser": browser}
     return found, about | {"python": platform.python_version(), "load": os.getloadavg()[0]}
 
 

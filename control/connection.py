@@ -55,6 +55,15 @@ def address() -> str:
     return _configured()["target_host"]
 
 
+def namespace() -> str:
+    """Return which namespace is worked in; nobody is asked.
+
+    Raises:
+        Unreachable: The configuration cannot be read.
+    """
+    return _configured().get("namespace", "default")
+
+
 async def connect(
     *, interceptors: Sequence[Interceptor] = (), runtime: Runtime | None = None
 ) -> Client:

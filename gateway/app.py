@@ -51,6 +51,7 @@ from gateway.streams import PATH as CHANGES
 from gateway.streams import Streams
 from gateway.telemetry import Telemetry
 from gateway.templates import Templates
+from reports.reporter import Reporter
 
 TITLE = "rampart"
 Opened = AbstractAsyncContextManager[object]
@@ -79,6 +80,7 @@ class Services:
     versions: VersionManager
     experiments: ABTestManager
     rollouts: RolloutManager
+    reporter: Reporter
     tokens: TokenManager
     keyring: Keyring | None
     visitor: str = ""
@@ -115,14 +117,7 @@ class Gateway:
         rates = Rates(limits.per_second, burst=limits.burst)
         self._guard = Guard(services.keyring, rates, visitor=services.visitor)
         self._pages = Pages(open=services.keyring is None)
-        self._dashboard = Dashboard(
-            self._pages,
-            self._guard,
-            services.operators,
-            services.database,
-            limits=limits,
-            demo=services.demo,
-        )
+        self._dashboard = self._drawn()
         self._templates = Templates(services.versions)
         services.router.listen(self._templates.want)
         self._exposures = ExposureRecorder(
@@ -144,6 +139,18 @@ class Gateway:
             await stack.enter_async_context(self._exposures)
             await stack.enter_async_context(self._dashboard.watches)
             yield
+
+    def _drawn(self) -> Dashboard:
+        services = self._services
+        return Dashboard(
+            self._pages,
+            self._guard,
+            services.operators,
+            services.database,
+            reporter=services.reporter,
+            limits=self._limits,
+            demo=services.demo,
+        )
 
     def _front(self) -> Front:
         guard, limits, services = self._guard, self._limits, self._services

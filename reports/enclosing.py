@@ -1,7 +1,6 @@
 """What goes along with the news that a rollout has ended: its report, if it is not large."""
 
 import asyncio
-import re
 from typing import Any
 
 from pydantic import JsonValue
@@ -11,13 +10,11 @@ from domain.record import Kind
 from reports.facts import Report
 from reports.illustrated import Illustrated
 from reports.reporter import Reporter
-from reports.writing import Form, write
+from reports.writing import Form, file_name, media_type, write
 
 ENDS = frozenset({Kind.COMPLETED, Kind.ROLLED_BACK})
-UNSAFE = re.compile(r"[^A-Za-z0-9._-]")  # in the name of a file
 MOST = 1_000_000  # bytes of a file
 MOST_DIGEST = 32_000  # letters of its JSON in short
-KINDS = {Form.HTML: "text/html", Form.MARKDOWN: "text/markdown"}
 LONG: dict[str, Any] = {
     **dict.fromkeys(("timeline", "deeds", "plan", "stages", "again"), True),
     "parts": {"__all__": {"looks"}},
@@ -45,12 +42,15 @@ class Enclosing:
 
 
 def _enclosure(told: Illustrated) -> Enclosure | None:
-    for form, kind in KINDS.items():
+    for form in (Form.HTML, Form.MARKDOWN):
         content = write(told, form).encode()
         if len(content) <= MOST:
-            prompt = UNSAFE.sub("_", told.report.prompt).lstrip("._")
-            name = f"{prompt}-{told.report.id}.{form.value}"
-            return Enclosure(name=name, kind=kind, content=content, digest=_digest(told.report))
+            return Enclosure(
+                name=file_name(told.report, form),
+                kind=media_type(form),
+                content=content,
+                digest=_digest(told.report),
+            )
     return None
 
 

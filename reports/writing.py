@@ -11,9 +11,10 @@ from markupsafe import Markup, escape
 
 from pictures.canvas import plain
 from reports import wording
-from reports.facts import RolloutReport
+from reports.facts import Report, RolloutReport
 from reports.illustrated import Illustrated
 
+UNSAFE = re.compile(r"[^A-Za-z0-9._-]")  # in the name of a file
 MARKS = re.compile(r"([\\`*_{}\[\]<>#|~&@!])")  # what means something to Markdown within a line
 STYLE = Path(__file__).parent / "templates" / "report.css"
 WORDS = {
@@ -33,6 +34,9 @@ class Form(StrEnum):
     JSON = "json"
 
 
+MEDIA = {Form.HTML: "text/html", Form.MARKDOWN: "text/markdown", Form.JSON: "application/json"}
+
+
 class Verbatim(str):
     """Markdown that is ours."""
 
@@ -47,6 +51,17 @@ def write(told: Illustrated, form: Form) -> str:
     kind = "rollout" if isinstance(told.report, RolloutReport) else "experiment"
     template = environment.get_template(f"{kind}.{form.value}")
     return template.render(report=told.report, plates=told.plates, style=Markup(STYLE.read_text()))  # noqa: S704  # ours
+
+
+def media_type(form: Form) -> str:
+    """Return what a report that is written so is called among files: `text/html`, say."""
+    return MEDIA[form]
+
+
+def file_name(report: Report, form: Form) -> str:
+    """Return the name of a report's file, safe on every system: `greeting.system-01a2….html`."""
+    prompt = UNSAFE.sub("_", report.prompt).lstrip("._")
+    return f"{prompt}-{report.id}.{form.value}"
 
 
 def to_json(told: Illustrated) -> str:

@@ -6,10 +6,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
-from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError
 
-from control.connection import NoRollout, Unreachable, connect
+from control.connection import NoRollout, Unreachable, address, connect, namespace
 from control.picture import Picture, Viewer
 from control.rollouts import NOTHING, TELLING, Control, Description
 from domain.database import Database
@@ -240,10 +239,12 @@ async def _instead(database: Database, name: str, prompt_type: str) -> str:
 
 
 def temporal_ui() -> tuple[str, str]:
-    """Return Temporal's web UI, empty when unknown, and the namespace; nobody is asked."""
-    config = ClientConfig.load_client_connect_config()
-    local = _local_ui(config.get("target_host", "localhost:7233"))
-    return Settings.from_env().ui_url or local, config.get("namespace", "default")
+    """Return Temporal's web UI, empty when unknown, and the namespace; nobody is asked.
+
+    Raises:
+        Unreachable: Temporal's configuration cannot be read.
+    """
+    return Settings.from_env().ui_url or _local_ui(address()), namespace()
 
 
 def _local_ui(target: str) -> str:

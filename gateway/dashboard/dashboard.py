@@ -15,12 +15,14 @@ from gateway.dashboard.login import LoginPages
 from gateway.dashboard.monitors import MonitorPages
 from gateway.dashboard.pages import Pages
 from gateway.dashboard.prompts import PromptPages
+from gateway.dashboard.reports import ReportPages
 from gateway.dashboard.rings import RingsPages
 from gateway.dashboard.rollouts.live import Watches
 from gateway.dashboard.rollouts.pages import RolloutPages
 from gateway.guard import Guard
 from gateway.limits import Limits
 from gateway.operators import Operators
+from reports.reporter import Reporter
 
 HERE = Path(__file__).parent
 
@@ -35,6 +37,7 @@ class Dashboard:
         operators: Operators,
         database: Database,
         *,
+        reporter: Reporter,
         limits: Limits,
         demo: Demo | None,
     ) -> None:
@@ -48,6 +51,7 @@ class Dashboard:
             PromptPages(pages, database),
             RingsPages(pages, operators, database),
             MonitorPages(pages, operators),
+            ReportPages(reporter),
             *shown,
         )
 

@@ -39,6 +39,7 @@ PAGES = {
     "a page that is not there": "/ui/rollouts/nobody.system",
     "a search that finds nothing": "/ui?text=nobody",
 }
+REPORTED = ("a live rollout", "an ended rollout", "an experiment")  # on their pages is a link
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -106,6 +107,10 @@ async def test_no_page_has_a_barrier_and_none_is_wider_than_its_window(
             await person.go(path)
             await person.open_all()
             found[name] = await person.violations() + await person.overflows()
+        for name in REPORTED:
+            await person.go(PAGES[name])
+            await person.keep(person.page.get_by_role("link", name="with pictures"))
+            found[f"the report of {name}"] = await person.violations() + await person.overflows()
 
     assert {name: wrong for name, wrong in found.items() if wrong} == {}
 

@@ -30,6 +30,7 @@ from gateway.app import Gateway, Services
 from gateway.dashboard.demo import Demo
 from gateway.limits import Limits
 from gateway.vitals import Vitals
+from reports.reporter import Reporter
 from tests.house import House
 
 POLL = timedelta(milliseconds=50)
@@ -180,6 +181,7 @@ async def entrance(
             versions=house.versions,
             experiments=house.experiments,
             rollouts=house.rollouts,
+            reporter=Reporter(database),
             tokens=manager,
             keyring=None if open else Keyring(manager, fresh=POLL),
             resources=(router,),

@@ -62,7 +62,7 @@ MAY: dict[str, set[Role | None] | set[Role]] = {
     "POST /codec/encode": OPERATORS,
 }
 NAMES = {"flag": "greeting.system", "key": "greeting.system", "verb": "rollback", "name": "nightly",
-         "version": "1.1.0", "button": "break"}  # fmt: skip
+         "version": "1.1.0", "button": "break", "report_id": "nobodys", "form": "html"}  # fmt: skip
 # What would do something, were it let in.
 BODIES: dict[str, Any] = {
     "POST /v1/events": [{"version_id": "v-1"}],
@@ -97,6 +97,7 @@ PAGES = {
     "POST /ui/rings/{flag}/{verb}",
     "GET /ui/monitors",
     "GET /ui/monitors/{name}",
+    "GET /ui/reports/{report_id}/{form}",
     "POST /ui/monitors/{name}/stop",
     "POST /ui/demo/{button}",
 }
