@@ -35,7 +35,8 @@ from tests.house import House
 
 POLL = timedelta(milliseconds=50)
 
-# For pages: what they read, `tests/unit` and `test_lists` have on both kinds of database.
+# For pages, protocols and messages. What they read and write is on both kinds of database in
+# `tests/unit`, `test_lists` (searching) and `test_who_and_why` (every verb).
 ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
 
