@@ -3,7 +3,6 @@
 Every verb is an update that answers; a refusal is a `Refused` with one sentence.
 """
 
-import asyncio
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,17 +12,13 @@ from temporalio.client import (
     WorkflowExecutionStatus,
     WorkflowFailureError,
     WorkflowHandle,
-    WorkflowUpdateFailedError,
-    WorkflowUpdateRPCTimeoutOrCancelledError,
 )
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from control.connection import (
-    PATIENCE,
     ControlError,
     Refused,
-    Unreachable,
     asked,
     facts,
     said,
@@ -31,14 +26,15 @@ from control.connection import (
     unreachable,
 )
 from control.description import Known
+from control.sending import send
 from control.starting import Start, until_open
 from domain.trials.findings import Conclusion
 from domain.trials.plan import ExperimentRequest
+from workflows.answers import Answer
 from workflows.commands import update_id
 from workflows.experiments.commands import Choice, Verb
 from workflows.experiments.progress import ExperimentProgress
 from workflows.experiments.workflow import ExperimentWorkflow
-from workflows.messages import Answer
 
 __all__ = [
     "ExperimentControl",
@@ -123,21 +119,8 @@ class ExperimentControl:
         given = Choice(version=version, reason=reason, by=by, key=key)
         choice, identity = given.model_dump(mode="json"), update_id(verb, given)
         await self._refuse_unless_live(handle, f"{name}.{prompt_type}")
-        try:
-            async with asyncio.timeout(PATIENCE.total_seconds()):
-                answer: Answer = await handle.execute_update(
-                    verb, choice, id=identity, result_type=Answer
-                )
-                return answer
-        except WorkflowUpdateFailedError as error:
-            raise Refused(said(error)) from error
-        except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
-            if verb is not Verb.STOP:
-                raise Unreachable("no worker answers: start one with `rampart worker`") from error
-            await handle.signal(verb.value, choice)
-            return Answer(said="recorded: the first worker that is alive again stops it")
-        except RPCError as error:
-            raise unreachable(error) from error
+        lasting = "stops it" if verb is Verb.STOP else ""
+        return await send(handle, verb, choice, identity=identity, answers=Answer, lasting=lasting)
 
     async def describe(self, name: str, prompt_type: str) -> ExperimentDescription:
         """Return what is known of the prompt's live experiment, else of its latest.

@@ -1,6 +1,5 @@
 """The operator's verbs for monitors, typed, over the Temporal client."""
 
-import asyncio
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,14 +10,11 @@ from temporalio.client import (
     WorkflowExecutionStatus,
     WorkflowHandle,
     WorkflowQueryFailedError,
-    WorkflowUpdateFailedError,
-    WorkflowUpdateRPCTimeoutOrCancelledError,
 )
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from control.connection import (
-    PATIENCE,
     QUERY_PATIENCE,
     ControlError,
     Refused,
@@ -26,16 +22,16 @@ from control.connection import (
     asked,
     ending,
     facts,
-    said,
     stuck,
     unreachable,
 )
 from control.description import Known
+from control.sending import send
 from control.starting import Start, until_open
 from domain.monitors.alerts import Alert
 from domain.monitors.plan import MonitorPlan
+from workflows.answers import Answer
 from workflows.commands import Command
-from workflows.messages import Answer
 from workflows.monitors.state import MonitorOutcome, MonitorProgress
 from workflows.monitors.workflow import MonitorWorkflow
 
@@ -101,17 +97,10 @@ class MonitorControl:
         if found.closed_at is not None:
             raise NoMonitor(f"monitor {name!r} is not live: it is {found.status}")
         handle, command = self._handle(name), Command(reason=reason, by=by).model_dump(mode="json")
-        try:
-            async with asyncio.timeout(PATIENCE.total_seconds()):
-                answer: Answer = await handle.execute_update("stop", command, result_type=Answer)
-                return answer.said
-        except WorkflowUpdateFailedError as error:
-            raise Refused(said(error)) from error
-        except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
-            await handle.signal("stop", command)
-            return "recorded: the first worker that is alive again stops it"
-        except RPCError as error:
-            raise unreachable(error) from error
+        answer = await send(
+            handle, "stop", command, identity=None, answers=Answer, lasting="stops it"
+        )
+        return answer.said
 
     async def describe(self, name: str) -> MonitorDescription:
         """Return what is known of the live monitor of that name, else of its latest.

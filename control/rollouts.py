@@ -14,26 +14,22 @@ from temporalio.client import (
     Client,
     WorkflowExecutionStatus,
     WorkflowHandle,
-    WorkflowUpdateFailedError,
-    WorkflowUpdateRPCTimeoutOrCancelledError,
 )
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from control import keys
 from control.connection import (
-    PATIENCE,
     ControlError,
     NoRollout,
     Refused,
-    Unreachable,
     asked,
     ending,
-    said,
     stuck,
     unreachable,
 )
 from control.description import Description, described, where
+from control.sending import send
 from control.starting import Start, until_open
 from domain.plan import RolloutRequest
 from domain.record import Rollout
@@ -138,18 +134,8 @@ class Control:
         given = {"reason": reason, "by": by, "key": key, **asked}
         identity = keys.identity(verb, given)
         handle = await self._live(name, prompt_type)
-        try:
-            async with asyncio.timeout(PATIENCE.total_seconds()):
-                return await _told(handle, verb, given, identity=identity)
-        except WorkflowUpdateFailedError as error:
-            raise Refused(said(error)) from error
-        except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
-            if verb is not Verb.ROLLBACK:
-                raise Unreachable("no worker answers: start one with `rampart worker`") from error
-            await handle.signal(verb.value, given)
-            return Changed(said="recorded: the first worker that is alive again rolls it back")
-        except RPCError as error:
-            raise unreachable(error) from error
+        lasting = "rolls it back" if verb is Verb.ROLLBACK else ""
+        return await send(handle, verb, given, identity=identity, answers=Changed, lasting=lasting)
 
     async def tell(self, name: str, prompt_type: str, *, reason: str, by: str) -> bool:
         """Tell the live rollout that it was rolled back in the database; say whether it was told.
@@ -265,10 +251,3 @@ def _summary(request: RolloutRequest) -> str:
     more = f" and {along} more" if along else ""
     change = f"{request.name}.{request.prompt_type} → {request.candidate}"
     return f"{change}{more} by plan {request.plan.name}"
-
-
-async def _told(
-    handle: Handle, verb: Verb, given: dict[str, JsonValue], *, identity: str | None
-) -> Changed:
-    answer: Changed = await handle.execute_update(verb, given, id=identity, result_type=Changed)
-    return answer

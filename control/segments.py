@@ -1,6 +1,5 @@
 """The operator's verbs for segmented rollouts, typed, over the Temporal client."""
 
-import asyncio
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,29 +9,25 @@ from temporalio.client import (
     WorkflowExecutionDescription,
     WorkflowExecutionStatus,
     WorkflowHandle,
-    WorkflowUpdateFailedError,
-    WorkflowUpdateRPCTimeoutOrCancelledError,
 )
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from control.connection import (
-    PATIENCE,
     NoRollout,
     Refused,
-    Unreachable,
     asked,
     ending,
     facts,
-    said,
     stuck,
     unreachable,
 )
 from control.description import Known
+from control.sending import send
 from control.starting import Start, until_open
 from domain.segments.plan import SegmentedRequest
+from workflows.answers import Answer
 from workflows.commands import Command, Verb, update_id
-from workflows.messages import Answer
 from workflows.rings.page import RingsOutcome, RingsProgress
 from workflows.rings.workflow import SegmentedRolloutWorkflow
 
@@ -110,20 +105,8 @@ class RingsControl:
         handle = self._handle(name, prompt_type)
         given = Command(reason=reason, by=by, key=key)
         command, identity = given.model_dump(mode="json"), update_id(verb, given)
-        try:
-            async with asyncio.timeout(PATIENCE.total_seconds()):
-                return Answer.model_validate(
-                    await handle.execute_update(verb, command, id=identity)
-                )
-        except WorkflowUpdateFailedError as error:
-            raise Refused(said(error)) from error
-        except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
-            if verb is not Verb.ROLLBACK:
-                raise Unreachable("no worker answers: start one with `rampart worker`") from error
-            await handle.signal(verb.value, command)
-            return Answer(said="recorded: the first worker that is alive again rolls it back")
-        except RPCError as error:
-            raise unreachable(error) from error
+        lasting = "rolls it back" if verb is Verb.ROLLBACK else ""
+        return await send(handle, verb, command, identity=identity, answers=Answer, lasting=lasting)
 
     async def describe(self, name: str, prompt_type: str) -> RingsDescription:
         """Return what is known of the prompt's live segmented rollout, else of its latest.

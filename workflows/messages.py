@@ -14,8 +14,6 @@ from workflows.commands import Verb
 from workflows.hearing import Hearing
 from workflows.progress import Progress
 
-__all__ = ["INPUT", "Answer", "RolloutMessages"]
-
 INPUT = ' Input: nothing, a text, or {"reason": "…", "by": "…"}.'
 PAUSE = "Hold the ramp where it is. The guardrails stay on: harm still rolls back." + INPUT
 RESUME = "Let a paused rollout bake on for what was left of its stage." + INPUT

@@ -172,11 +172,13 @@ async def test_the_list_shows_what_only_temporal_knows_of_live_rollouts(
     operated: Entrance,
 ) -> None:
     await start(operated)
-    await operated.submit(f"{HERE}/pause", reason="lunch")
 
-    async def seen() -> bool:
+    async def seen(*said: str) -> bool:
         page = await operated.page()
-        return 'class="state paused"' in page and "paused by operate: lunch" in page
+        return all(each in page for each in said)
 
-    await operated.until(seen, True)
+    await operated.until(lambda: seen("stage 1 to bake until"), True)
+    assert "then for the guardrails" not in await operated.page()  # many lines, each a short one
+    await operated.submit(f"{HERE}/pause", reason="lunch")
+    await operated.until(lambda: seen('class="state paused"', "paused by operate: lunch"), True)
     assert "Temporal is away" not in await operated.page()

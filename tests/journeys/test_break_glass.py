@@ -6,14 +6,17 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from control.connection import Unreachable
+from control.rollouts import Control, Verb, workflow_id
 from dev import Stack
+from domain.plan import RolloutRequest, preset
 from domain.record import Decision, Kind
 from embedded.ports import is_free
 from settings import child_environment
@@ -93,6 +96,17 @@ async def temporal_down(stack: Stack) -> AsyncIterator[None]:
                 await asyncio.sleep(0.1)
 
 
+@contextmanager
+def frozen(stack: Stack) -> Iterator[None]:
+    """Have the server keep its connections, and answer nobody."""
+    server = stack._children["temporal"].pid
+    os.kill(server, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server, signal.SIGCONT)
+
+
 async def rampart(stack: Stack, *words: str) -> tuple[int, str, str]:
     """Run `rampart …` as ana, in a process of its own."""
     running = await asyncio.create_subprocess_exec(
@@ -164,3 +178,21 @@ async def test_with_temporal_up_the_workflow_is_told_and_ends_at_once(place: Pla
     assert await place.house.facts() == before
     assert again[0] == 2
     assert again[2] == f"rampart: no rollout of {prompt} is live in the database\n"
+
+
+async def test_a_rollback_under_which_temporal_falls_silent_is_not_called_recorded(
+    place: Place,
+) -> None:
+    client = await place.stack.connect()
+    control = Control(client, task_queue="nobody-works-here")
+    request = RolloutRequest(
+        name=place.house.name, prompt_type="system", candidate="1.1.0", plan=preset("demo")
+    )
+    await control.start(request)
+    asked = asyncio.create_task(control.order(Verb.ROLLBACK, place.house.name, "system"))
+    await asyncio.sleep(0.5)  # in which it is sent; there is no worker to answer
+
+    with frozen(place.stack), pytest.raises(Unreachable, match="Temporal does not answer"):
+        await asked
+
+    await client.get_workflow_handle(workflow_id(place.house.name, "system")).terminate()

@@ -19,11 +19,11 @@ from tests.house import House
 from tests.visitors import Visitors
 from tests.workflows.conftest import DAY
 from worker import build_worker
+from workflows.answers import Answer
 from workflows.experiments.commands import Verb
 from workflows.experiments.phase import Phase
 from workflows.experiments.progress import ExperimentProgress
 from workflows.experiments.workflow import ExperimentWorkflow
-from workflows.messages import Answer
 from workflows.publication import PROMPT, VERDICT
 
 Handle = WorkflowHandle[ExperimentWorkflow, Conclusion]

@@ -5,8 +5,8 @@ from pydantic import JsonValue
 
 from domain.record import Kind
 from tests.workflows.conftest import DAY, Rehearsal
+from workflows.answers import Answer
 from workflows.commands import Verb
-from workflows.messages import Answer
 from workflows.rollout import RolloutWorkflow
 from workflows.state import Phase
 

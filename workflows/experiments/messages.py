@@ -5,20 +5,19 @@ update is refused before it enters the history.
 """
 
 from collections.abc import Sequence
-from typing import NoReturn
 
 from pydantic import JsonValue
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
 
 from domain.trials.plan import ExperimentPlan
+from workflows.answers import Answer, refused
 from workflows.commands import only
 from workflows.experiments.commands import Choice, Verb
 from workflows.experiments.gates import refusal
 from workflows.experiments.progress import ExperimentProgress
 from workflows.experiments.state import State
 from workflows.memory import Followed, misused
-from workflows.messages import INPUT, Answer
+from workflows.messages import INPUT
 
 CHOICE = ' Input: nothing, or {"version": "1.1.0", "reason": "…", "by": "…"}.'
 PAUSE = "Stop its clock. Everybody keeps their version; an arm that harms is still stopped." + INPUT
@@ -62,9 +61,9 @@ class ExperimentMessages:
         try:
             choice = Choice.read(verb, given)
         except ValueError as error:
-            _refused(f"{verb} was refused: {error}")
+            refused(f"{verb} was refused: {error}")
         if why := self._refusal(verb, choice):
-            _refused(f"{verb} was refused: {why}")
+            refused(f"{verb} was refused: {why}")
 
     def _answer(self, verb: Verb, given: JsonValue) -> Answer:
         return Answer(said=self._take(verb, Choice.read(verb, given)))
@@ -162,7 +161,3 @@ class ExperimentMessages:
     @deploy.validator
     def _may_deploy(self, given: JsonValue = None) -> None:
         self._validate(Verb.DEPLOY, given)
-
-
-def _refused(why: str) -> NoReturn:
-    raise ApplicationError(why, type="Refused", non_retryable=True)

@@ -12,8 +12,9 @@ with workflow.unsafe.imports_passed_through():
     from activities.monitors import MonitorActivities
     from domain.monitors.alerts import Alert
     from workflows import execution
+    from workflows.answers import Answer
     from workflows.commands import Command, only
-    from workflows.messages import INPUT, Answer
+    from workflows.messages import INPUT
     from workflows.monitors.page import Bulletin, caption
     from workflows.monitors.state import MonitorOutcome, MonitorProgress, Vigil
 

@@ -4,15 +4,14 @@ What concerns a single ring is passed on to the rollout that is running.
 """
 
 from collections.abc import Sequence
-from typing import NoReturn
 
 from pydantic import JsonValue
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
 
+from workflows.answers import Answer, refused
 from workflows.commands import Command, Verb, only
 from workflows.memory import Followed, misused
-from workflows.messages import INPUT, Answer
+from workflows.messages import INPUT
 from workflows.rings.page import RingsProgress
 from workflows.rings.state import Rings
 
@@ -52,9 +51,9 @@ class RingsMessages:
         try:
             command = Command.parse(given)
         except ValueError as error:
-            _refused(f"{verb} was refused: {error}")
+            refused(f"{verb} was refused: {error}")
         if why := self._refusal(verb, command):
-            _refused(f"{verb} was refused: {why}")
+            refused(f"{verb} was refused: {why}")
 
     def _answer(self, verb: Verb, given: JsonValue) -> Answer:
         return Answer(said=self._take(verb, Command.parse(given)))
@@ -147,7 +146,3 @@ class RingsMessages:
     @rollback.validator
     def _may_roll_back(self, given: JsonValue = None) -> None:
         self._validate(Verb.ROLLBACK, given)
-
-
-def _refused(why: str) -> NoReturn:
-    raise ApplicationError(why, type="Refused", non_retryable=True)

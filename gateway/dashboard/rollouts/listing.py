@@ -1,7 +1,7 @@
 """What the list of rollouts shows: the database's lines, and what Temporal says of live ones."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -111,10 +111,15 @@ def _live(entry: Entry, told: Description | None) -> Line:
         state=entry.status.value if rolling_back else str(memo.get("phase", entry.status.value)),
         percent=entry.percent,
         began=entry.opened_at,
-        waits=str(memo.get("waiting_for", "")),
+        waits=_first(memo),
         by=entry.by,
         live=True,
     )
+
+
+def _first(memo: Mapping[str, object]) -> str:
+    """Return what is waited for first; what comes after that is on the rollout's own page."""
+    return str(memo.get("waiting_for", "")).partition(", then")[0]
 
 
 def _is_unopened(told: Description, opened: set[str], text: str) -> bool:
@@ -134,7 +139,7 @@ def _unopened(told: Description) -> Line:
         state=str(told.memo.get("phase", told.status)),
         percent=0.0,
         began=told.started_at,
-        waits=str(told.memo.get("waiting_for", "")),
+        waits=_first(told.memo),
         live=True,
     )
 
