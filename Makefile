@@ -8,6 +8,7 @@ ARGS ?=# handed on: make test ARGS="-k judge"
 VENV := .venv
 RUN := $(VENV)/bin/python -m
 STAMP := .boot/synced
+THREE := --numprocesses 3 --dist loadfile --no-loadscope-reorder# most tests wait: three at a time
 
 # The stamp holds this checkout's path once a set-up is complete. One that was cut short, a Python
 # that went away and a checkout that moved are made anew; a .venv without a stamp is only synced.
@@ -21,7 +22,7 @@ unexport PYTHONDONTWRITEBYTECODE# else each of some hundred processes compiles a
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: FORCE help setup demo play dev test check lint types audit docs chaos clients browser alerts bench record compose
+.PHONY: FORCE help setup demo play dev test journeys check lint types audit docs chaos clients browser alerts bench record compose
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' Makefile
@@ -38,9 +39,12 @@ dev: $(STAMP) ## Temporal with its web UI, a database, a worker and a gateway, u
 	@$(VENV)/bin/rampart dev $(ARGS)
 
 test: $(STAMP) ## the test suite; one test: make test ARGS="-k name"
-	@$(RUN) pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(RUN) pytest $(THREE) $(ARGS)
 
-check: lint types audit docs test ## what a change must pass
+journeys: $(STAMP) ## the tests that play whole processes: a stack, a terminal, the guides
+	@$(RUN) pytest -m 'journey and not clients' $(THREE) $(ARGS)
+
+check: lint types audit docs journeys test ## what a change must pass
 
 lint: $(STAMP) ## ruff: rules and format
 	@$(RUN) ruff check .

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Header, Query, Request
+from fastapi import APIRouter, FastAPI, Header, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from opentelemetry.trace import TracerProvider
@@ -194,14 +194,14 @@ class Gateway:
             PromptRoutes(services.versions),
             TokenRoutes(services.tokens),
         ):
-            app.include_router(routes.router())
+            _put(app, routes.router())
         if services.codec is not None:
-            app.include_router(CodecRoutes(services.codec).router())
+            _put(app, CodecRoutes(services.codec).router())
         app.get(CHANGES, tags=["evaluation"], summary="Follow changes, as server-sent events")(
             self._changes
         )
         for router in self._dashboard.routers():
-            app.include_router(router)
+            _put(app, router)
         app.router.routes.append(self._dashboard.static())
         app.add_exception_handler(RampartError, self._on_error)
         app.add_exception_handler(HTTPException, self._on_http)
@@ -257,6 +257,11 @@ class Gateway:
         gauge("pages_watched", "Pages of rollouts that are kept fresh.", lambda: watches.open)
         gauge("flags", "Flags that are known.", lambda: len(services.router.snapshots))
         gauge("routing_stale", "1 if epochs could not be read.", lambda: services.router.stale)
+
+
+def _put(app: FastAPI, router: APIRouter) -> None:
+    """Serve the routes as they are: `include_router` would build each of them once more."""
+    app.router.routes.extend(router.routes)
 
 
 def _document(app: FastAPI) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import gc
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from copy import copy
 from pathlib import Path
 from shutil import copyfile
@@ -25,16 +25,18 @@ settings.register_profile("explore", deadline=None)
 settings.load_profile("house")
 
 
+KINDS = ("sqlite", "postgresql")
 EMPTIED = ";".join(str(table.delete()) for table in reversed(SQLModel.metadata.sorted_tables))
-LONGEST_FIRST = ("guides", "workflows", "integration", "gateway")
+LONGEST_FIRST = ("test_watch.py", "test_guides.py", "workflows", "integration", "gateway")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the folders whose files take longest, so that none is left over at the end."""
+    """Begin with the files and folders that take longest: none is left over at the end."""
 
     def rank(item: pytest.Item) -> int:
-        folder = item.path.parent.name
-        return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
+        names = {item.path.name, item.path.parent.name}
+        ranks = (number for number, name in enumerate(LONGEST_FIRST) if name in names)
+        return next(ranks, len(LONGEST_FIRST))
 
     items.sort(key=rank)
 
@@ -100,15 +102,27 @@ def redis_url(redis_server: str, worker_id: str) -> str:
     return url
 
 
-@pytest_asyncio.fixture(params=["sqlite", "postgresql"])
-async def database(request: pytest.FixtureRequest, kept: Callable[[str], Database]) -> Database:
+@pytest.fixture
+def emptied(kept: Callable[[str], Database]) -> Callable[[str], Awaitable[Database]]:
+    """Empty the session's database of a kind, and return it."""
+
+    async def empty(kind: str) -> Database:
+        warm = kept(kind)
+        async with warm.transaction() as session:
+            driver = (await (await session.connection()).get_raw_connection()).driver_connection
+            assert driver is not None
+            await (driver.executescript if kind == "sqlite" else driver.execute)(EMPTIED)
+        return copy(warm)  # whom it tells of commits is the test's own affair
+
+    return empty
+
+
+@pytest_asyncio.fixture(params=KINDS)
+async def database(
+    request: pytest.FixtureRequest, emptied: Callable[[str], Awaitable[Database]]
+) -> Database:
     """An empty database; every test that asks for one runs on SQLite and on PostgreSQL."""
-    warm = kept(request.param)
-    async with warm.transaction() as session:
-        driver = (await (await session.connection()).get_raw_connection()).driver_connection
-        assert driver is not None
-        await (driver.executescript if request.param == "sqlite" else driver.execute)(EMPTIED)
-    return copy(warm)  # whom it tells of commits is the test's own affair
+    return await emptied(request.param)
 
 
 @pytest_asyncio.fixture(scope="session")

@@ -2,8 +2,8 @@
 
 import shutil
 import sys
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -81,6 +81,25 @@ async def temporal() -> AsyncIterator[Client]:
 @pytest_asyncio.fixture
 async def operated(temporal: Client, database: Database) -> AsyncIterator[Entrance]:
     """The way into a gateway with Temporal and a worker behind it."""
+    async with working(temporal, database) as found:
+        yield found
+
+
+@pytest_asyncio.fixture
+async def operated_twice(
+    temporal: Client, emptied: Callable[[str], Awaitable[Database]]
+) -> AsyncIterator[Sequence[Entrance]]:
+    """The ways into two such gateways at once, one on each kind of database."""
+    async with AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(working(temporal, await emptied(kind)))
+            for kind in ("sqlite", "postgresql")
+        ]
+
+
+@asynccontextmanager
+async def working(temporal: Client, database: Database) -> AsyncIterator[Entrance]:
+    """Open a gateway with Temporal and a worker behind it."""
     queue = f"queue-{uuid4()}"
     rollouts = RolloutManager(database)
     hands = (

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any, NoReturn
 
 import httpx
+import pytest
 from opentelemetry.trace import TracerProvider
 
 from control.connection import Unreachable
@@ -33,6 +34,10 @@ from reports.reporter import Reporter
 from tests.house import House
 
 POLL = timedelta(milliseconds=50)
+
+# For pages, protocols and messages. What they read and write is on both kinds of database in
+# `tests/unit`, `test_lists` (searching) and `test_who_and_why` (every verb).
+ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
 
 class Away:

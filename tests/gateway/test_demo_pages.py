@@ -4,7 +4,7 @@ from pathlib import Path
 
 from domain.database import Database
 from embedded.switch import Switch
-from tests.gateway.entrance import Entrance, entrance
+from tests.gateway.entrance import ON_SQLITE, Entrance, entrance
 
 HERE = "/rollouts/greeting.system"
 
@@ -44,6 +44,7 @@ async def test_the_next_version_is_wanted_only_once_the_last_one_is_over(
     assert '<button id="do-again" class="main">' in page
 
 
+@ON_SQLITE
 async def test_elsewhere_there_is_no_demo(way_in: Entrance) -> None:
     await way_in.enter()
     await way_in.house.ramped(stage=1)

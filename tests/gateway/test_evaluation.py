@@ -9,7 +9,7 @@ import pytest
 
 from domain.database import Database
 from domain.tokens import Role
-from tests.gateway.entrance import Entrance, entrance
+from tests.gateway.entrance import ON_SQLITE, Entrance, entrance
 from tests.house import USERS
 
 ONE = "/ofrep/v1/evaluate/flags/greeting.system"
@@ -66,6 +66,7 @@ async def test_users_are_split_as_the_snapshot_says_and_recorded_once(way_in: En
     assert "rampart_exposures_dropped_total 0.0" in shown
 
 
+@ON_SQLITE
 async def test_all_flags_come_at_once_and_again_only_when_they_changed(way_in: Entrance) -> None:
     await way_in.split("1.0.0", "1.1.0")
     await way_in.house.versions.create_version("farewell", "user", "Bye", tags=["production"])
@@ -104,6 +105,7 @@ UNKNOWN = [
 ]
 
 
+@ON_SQLITE
 async def test_a_flag_nobody_knows_is_not_found(way_in: Entrance) -> None:
     body = {"context": {"targetingKey": "user-1"}}
     for key in UNKNOWN:
@@ -138,6 +140,7 @@ IMPOSSIBLE = [
 
 
 @pytest.mark.parametrize("path", [ONE, ALL])
+@ON_SQLITE
 async def test_a_request_that_cannot_be_evaluated_gets_the_protocols_code(
     way_in: Entrance, path: str
 ) -> None:
@@ -151,6 +154,7 @@ async def test_a_request_that_cannot_be_evaluated_gets_the_protocols_code(
 
 
 @pytest.mark.parametrize("path", [ONE, ALL])
+@ON_SQLITE
 async def test_refusals_have_the_protocols_shape(way_in: Entrance, path: str) -> None:
     body = {"context": {"targetingKey": "user-1"}}
     answers = {

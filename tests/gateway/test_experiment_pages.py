@@ -9,8 +9,10 @@ from pydantic import JsonValue
 from domain.trials.findings import Trial, TrialStatus
 from domain.trials.manager import TrialManager
 from domain.trials.plan import ExperimentRequest
-from tests.gateway.entrance import Entrance
+from tests.gateway.entrance import ON_SQLITE, Entrance
 from tests.gateway.visitor import Page, Visitor
+
+pytestmark = ON_SQLITE
 
 PLACE = "/experiments/greeting.system"
 HOSTILE = "<img src=x onerror=alert(1)>\"'&{{7*7}}"
@@ -111,40 +113,6 @@ async def test_an_arm_that_was_stopped_says_so(way_in: Entrance) -> None:
 
     assert re.search(r"1\.2\.0 0 % 1.000 50\.0 % .* stopped: it harmed", page.said)
     assert re.search(r"1\.0\.0 66\.67 % ", page.said)
-
-
-async def test_experiments_are_listed_live_ones_first_and_narrowed(way_in: Entrance) -> None:
-    trials, ended = TrialManager(way_in.house.database), await tried(way_in)
-    await trials.release(ended.id, TrialStatus.STOPPED, by="ann")
-    live = await tried(way_in, "run-2")
-    visitor = Visitor(way_in)
-
-    everything, over = (
-        await visitor.open("/experiments"),
-        await visitor.open("/experiments?state=over&q=GREET"),
-    )
-    none = await visitor.open("/experiments?q=nobody")
-
-    assert everything.source.index(live.id) < everything.source.index(ended.id)
-    assert (ended.id in over.source, live.id in over.source) == (True, False)
-    assert "No experiment is like that" in none.said
-    assert (await visitor.open("/experiments?state=odd")).status == 422
-
-
-async def test_earlier_experiments_stay_within_reach(way_in: Entrance) -> None:
-    trials, ended = TrialManager(way_in.house.database), await tried(way_in)
-    await trials.release(ended.id, TrialStatus.STOPPED, by="ann", reason="enough")
-    await tried(way_in, "run-2")
-    visitor = Visitor(way_in)
-
-    latest = await visitor.open(PLACE)
-    earlier = await visitor.open(f"{PLACE}?id={ended.id}")
-
-    assert f"{PLACE}?id={ended.id}" in latest.source
-    assert "everybody gets 1.0.0: enough (by ann)" in earlier.said
-    assert "Temporal is away" not in earlier.said
-    assert (await visitor.open(f"/experiments/other.system?id={ended.id}")).status == 404
-    assert (await visitor.open("/experiments/nobody.knows")).status == 404
 
 
 async def test_it_is_steered_by_who_is_logged_in_for_a_reason(operated: Entrance) -> None:

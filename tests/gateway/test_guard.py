@@ -6,7 +6,7 @@ from domain.database import Database
 from domain.tokens import Role
 from gateway.limits import Limits
 from gateway.rates import Rates
-from tests.gateway.entrance import Entrance, entrance
+from tests.gateway.entrance import ON_SQLITE, Entrance, entrance
 
 PATHS = [
     ("POST", "/v1/events", {Role.INGEST, Role.ADMIN}),
@@ -27,6 +27,7 @@ PATHS = [
 ]  # fmt: skip
 
 
+@ON_SQLITE
 async def test_a_path_opens_to_the_roles_that_it_needs_and_to_no_other(
     way_in: Entrance,
 ) -> None:
@@ -41,6 +42,7 @@ async def test_a_path_opens_to_the_roles_that_it_needs_and_to_no_other(
         assert nobody.headers["www-authenticate"].startswith("Bearer")
 
 
+@ON_SQLITE
 async def test_health_and_the_description_of_the_api_are_open_to_everybody(
     way_in: Entrance,
 ) -> None:
@@ -51,6 +53,7 @@ async def test_health_and_the_description_of_the_api_are_open_to_everybody(
 ODD = ["", "Bearer", "Bearer ", "Bearer x", "Basic cm9vdDpyb290", "rampart_1_2", "Bearer ünï"]
 
 
+@ON_SQLITE
 async def test_what_is_no_bearer_token_is_answered_401(way_in: Entrance) -> None:
     for authorization in ODD:
         headers = {"authorization": authorization.encode()}
@@ -61,6 +64,7 @@ async def test_what_is_no_bearer_token_is_answered_401(way_in: Entrance) -> None
         assert answer.headers["content-type"] == "application/problem+json"
 
 
+@ON_SQLITE
 async def test_a_token_is_taken_as_an_api_key_too(way_in: Entrance) -> None:
     key = {"x-api-key": way_in.texts[Role.EVALUATE]}
     body = {"context": {"targetingKey": "user-1"}}

@@ -7,9 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlmodel import col, select
 
 from domain.database import Database
 from domain.rollouts import RolloutManager
+from domain.tables import DecisionRow, EvidenceRow
 from domain.tokens import Role
 from gateway.dashboard.rollouts.live import Watches
 from gateway.limits import Limits
@@ -126,8 +128,9 @@ async def test_pictures_are_drawn_of_a_few_hundred_checks_at_most(
     async with entrance(sqlite) as way_in:
         manager: RolloutManager = way_in.house.rollouts
         rollout = await way_in.house.ramped(stage=1)
-        for number in range(1, 4 + extra):
+        for number in range(1, 4):
             await manager.check(rollout.id, number=number)
+        await repeat_last_check(sqlite, extra)
         await way_in.enter()
 
         page = await way_in.page(HERE)
@@ -135,3 +138,16 @@ async def test_pictures_are_drawn_of_a_few_hundred_checks_at_most(
     assert f"Check {3 + extra}," in page
     assert 'class="picture"' in page
     assert len(page.encode()) < 300_000
+
+
+async def repeat_last_check(database: Database, times: int) -> None:
+    """Write the latest check so often again, which is quicker than to check."""
+    async with database.transaction() as session:
+        seen = (await session.exec(select(EvidenceRow).order_by(col(EvidenceRow.number)))).all()[-1]
+        line = await session.get_one(DecisionRow, seen.decision_id)
+        for number in range(seen.number + 1, seen.number + 1 + times):
+            again = {"id": f"{line.id}-{number}", "key": f"check-{number}"}
+            session.add(DecisionRow(**line.model_dump() | again))
+            await session.flush()
+            told = {"decision_id": again["id"], "number": number}
+            session.add(EvidenceRow(**seen.model_dump() | told))

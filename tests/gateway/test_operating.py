@@ -8,7 +8,7 @@ import pytest
 
 from domain.segments.lanes import SegmentManager
 from domain.tokens import Role
-from tests.gateway.entrance import Entrance
+from tests.gateway.entrance import ON_SQLITE, Entrance
 
 PLAN = {"stages": [{"percent": 10, "bake": "30d"}, {"percent": 100}], "check_max": "1h"}
 STARTED = {"flag": "greeting.system", "candidate": "1.1.0", "plan": PLAN, "reason": "better"}
@@ -30,6 +30,7 @@ async def look(way_in: Entrance, path: str) -> tuple[int, Any]:
     return answer.status_code, answer.json()
 
 
+@ON_SQLITE
 async def test_a_rollout_is_started_paused_resumed_and_rolled_back_over_http(
     operated: Entrance,
 ) -> None:
@@ -60,6 +61,7 @@ async def test_a_rollout_is_started_paused_resumed_and_rolled_back_over_http(
     assert any("enough" in line["reason"] for line in journal)
 
 
+@ON_SQLITE
 async def test_a_rollout_is_amended_extended_and_steered_once_per_key_over_http(
     operated: Entrance,
 ) -> None:
@@ -154,6 +156,7 @@ async def test_what_the_opening_refuses_is_a_conflict_that_says_why(operated: En
     assert "7.7.7" in problem["detail"]
 
 
+@ON_SQLITE
 async def test_an_experiment_and_a_monitor_are_started_and_ended(operated: Entrance) -> None:
     plan = {"variants": ["1.0.0", "1.1.0"], "goal": "success"}
     started = await operate(operated, "experiments", {"flag": "greeting.system", "plan": plan})
@@ -186,6 +189,7 @@ STARTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # what is asked, a
 
 
 @pytest.mark.parametrize("place", STARTS)
+@ON_SQLITE
 async def test_what_is_started_again_with_its_key_is_started_once(
     operated: Entrance, place: str
 ) -> None:
@@ -269,6 +273,7 @@ async def test_what_cannot_be_meant_is_unprocessable_and_says_why(way_in: Entran
         assert problem["detail"]
 
 
+@ON_SQLITE
 async def test_what_is_no_json_is_a_bad_request(way_in: Entrance) -> None:
     headers = {"content-type": "application/json"}
     for content in (b"{", b"\xff", b"[" * 100_000, b'{"a": ' * 50_000):
@@ -278,12 +283,14 @@ async def test_what_is_no_json_is_a_bad_request(way_in: Entrance) -> None:
         assert answer.headers["content-type"] == "application/problem+json"
 
 
+@ON_SQLITE
 async def test_another_kind_of_body_is_not_taken(way_in: Entrance) -> None:
     answer = await way_in.ask("POST", "/v1/rollouts", data={"flag": "greeting.system"})
 
     assert answer.status_code == 415
 
 
+@ON_SQLITE
 async def test_a_large_body_is_refused(way_in: Entrance) -> None:
     answer = await way_in.ask("POST", "/v1/rollouts", content=b" " * (2**20 + 1))
 

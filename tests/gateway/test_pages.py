@@ -8,7 +8,9 @@ import pytest
 from domain.database import Database
 from domain.tokens import Role
 from gateway.limits import Limits
-from tests.gateway.entrance import Entrance, entrance
+from tests.gateway.entrance import ON_SQLITE, Entrance, entrance
+
+pytestmark = ON_SQLITE
 
 ELSEWHERE = ("https://evil.example", "//evil.example", "/ui/../v1/tokens", "/ui/\\evil.example", "")
 
@@ -139,9 +141,11 @@ async def test_logged_out_the_browser_forgets(way_in: Entrance) -> None:
 
 
 async def test_who_tries_many_wrong_tokens_has_to_wait_and_others_need_not(
-    sqlite: Database, caplog: pytest.LogCaptureFixture
+    database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with entrance(sqlite, limits=Limits(logins=3, login_within=timedelta(hours=1))) as way_in:
+    async with entrance(
+        database, limits=Limits(logins=3, login_within=timedelta(hours=1))
+    ) as way_in:
         guesses = [
             await way_in.client.post("/ui/login", data={"token": f"rampart_00_{number}"})
             for number in range(4)

@@ -4,44 +4,14 @@ import re
 
 import pytest
 
-from domain.paging import SIZE
 from domain.tokens import Role
-from tests.gateway.entrance import Entrance
+from tests.gateway.entrance import ON_SQLITE, Entrance
 from tests.gateway.visitor import Visitor
+
+pytestmark = ON_SQLITE
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&{{7*7}}/../?#%2e"
 PLACE = "/prompts/greeting.system"
-
-
-async def test_prompts_are_listed_with_what_is_in_production_and_under_way(
-    way_in: Entrance,
-) -> None:
-    await way_in.house.versions.create_version("mail", "user", "Hi")
-    await way_in.house.open()
-
-    page = await Visitor(way_in).open("/prompts")
-    found = await Visitor(way_in).open("/prompts?q=MAIL")
-    nothing = await Visitor(way_in).open("/prompts?q=nobody")
-
-    assert "greeting.system 1.0.0 rollout 1.0.0 → 1.1.0 2" in page.said
-    assert "mail.user none – 1 never" in page.said
-    assert "mail.user" in found.said
-    assert "greeting.system" not in found.said
-    assert "No prompt is called like that" in nothing.said
-
-
-async def test_a_list_goes_on_on_the_next_page(way_in: Entrance) -> None:
-    for number in range(SIZE):
-        await way_in.house.versions.create_version(f"a-{number:02}", "user", "Hi")
-    visitor = Visitor(way_in)
-
-    first, second = await visitor.open("/prompts"), await visitor.open("/prompts?page=2")
-
-    assert "greeting.system" not in first.said
-    assert 'href="/ui/prompts?q=&amp;page=2"' in first.source
-    assert "greeting.system" in second.said
-    assert "Page 3" not in second.said
-    assert (await visitor.open("/prompts?page=0")).status == 422
 
 
 async def test_a_prompt_shows_what_its_users_are_served(way_in: Entrance) -> None:

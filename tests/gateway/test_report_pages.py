@@ -9,7 +9,9 @@ from domain.plan import RolloutRequest, preset
 from domain.record import Rollout
 from domain.trials.manager import TrialManager
 from domain.trials.plan import ExperimentRequest
-from tests.gateway.entrance import Entrance
+from tests.gateway.entrance import ON_SQLITE, Entrance
+
+pytestmark = ON_SQLITE
 
 HOSTILE = "<script>alert(1)</script>"
 

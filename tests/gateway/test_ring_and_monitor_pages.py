@@ -7,8 +7,10 @@ from pydantic import JsonValue
 from domain.monitors.plan import MonitorPlan
 from domain.segments.lanes import SegmentManager
 from domain.segments.plan import SegmentedRequest
-from tests.gateway.entrance import Entrance
+from tests.gateway.entrance import ON_SQLITE, Entrance
 from tests.gateway.visitor import Visitor
+
+pytestmark = ON_SQLITE
 
 RINGS = "/rings/greeting.system"
 PLAN: JsonValue = {"stages": [{"percent": 10, "bake": "30d"}, {"percent": 100}], "check_max": "1h"}

@@ -1,7 +1,6 @@
 """Every route there is, and who may ask it: a route that is not listed here fails."""
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -104,15 +103,17 @@ PAGES = {
 }
 # … but for those by which one gets in and out.
 DOORS = {"GET /", "GET /ui/login", "POST /ui/login", "POST /ui/logout"}
-STREAMS = {"GET /v1/changes"}  # does not end for who may follow it; `test_served` follows it
+STREAMS = {"GET /v1/changes"}  # does not end for who may follow it; a journey follows it
 
 
-@pytest_asyncio.fixture
-async def whole(sqlite: Database, tmp_path: Path) -> Any:
-    """A gateway with every route there can be."""
-    demo = Switch(tmp_path / "switch.json")
-    async with entrance(sqlite, codec=Codec({"k1": bytes(32)}), demo=demo) as found:
+@pytest_asyncio.fixture(scope="module")
+async def whole(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Entrance]:
+    """A gateway with every route there can be, for all stories here: most change nothing."""
+    folder = tmp_path_factory.mktemp("whole")
+    database, demo = Database(f"sqlite:///{folder}/rampart.db"), Switch(folder / "switch.json")
+    async with entrance(database, codec=Codec({"k1": bytes(32)}), demo=demo) as found:
         yield found
+    await database.dispose()
 
 
 async def ask(way_in: Entrance, route: str, role: Role | None) -> int:

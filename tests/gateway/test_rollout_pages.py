@@ -3,15 +3,15 @@
 import re
 from html import unescape
 
-import pytest
-
 from domain import VersionStatus
 from domain.plan import RolloutRequest, preset
 from domain.record import Rollout
 from domain.rollouts import RolloutManager
 from domain.tokens import Role
-from tests.gateway.entrance import Entrance
+from tests.gateway.entrance import ON_SQLITE, Entrance
 from tests.house import House
+
+pytestmark = ON_SQLITE
 
 HOSTILE = '"><script>alert(1)</script>'
 HERE = "/rollouts/greeting.system"
@@ -50,35 +50,6 @@ async def test_the_list_has_live_rollouts_first_and_says_that_temporal_is_away(
     assert listed(page) == ["greeting.system", "farewell.system"]
     assert "no Temporal server answers" in page
     assert page.index('id="live"') < page.index('id="ended"')
-
-
-@pytest.mark.parametrize(
-    ("query", "found"),
-    [
-        ("", ["farewell.system", "greeting.system"]),
-        ("text=Fare", ["farewell.system"]),
-        ("text=ada", ["greeting.system"]),
-        ("text=cheaper", ["farewell.system"]),
-        ("text=1.1.0&state=rolled_back", ["farewell.system"]),
-        ("state=live", ["greeting.system"]),
-        ("state=promoted", []),
-        ("text=%25", []),
-        ("text=_", []),
-        ("text=nobody", []),
-    ],
-)
-async def test_rollouts_are_found_by_prompt_person_reason_version_and_state(
-    way_in: Entrance, query: str, found: list[str]
-) -> None:
-    await way_in.enter()
-    await opened(way_in, "greeting", by="ada")
-    farewell = await opened(way_in, "farewell", reason="shorter, hence cheaper")
-    await way_in.house.rollouts.roll_back(farewell.id, reason="slow")
-
-    page = await way_in.page(f"?{query}")
-
-    assert sorted(listed(page)) == found
-    assert ("No rollout fits" in page) == (not found)
 
 
 async def test_without_temporal_a_page_shows_what_the_database_knows_and_rolls_back_directly(

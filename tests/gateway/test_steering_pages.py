@@ -9,7 +9,9 @@ import yaml
 from domain.plan import RolloutPlan
 from domain.record import Kind
 from domain.tokens import Role
-from tests.gateway.entrance import Entrance
+from tests.gateway.entrance import ON_SQLITE, Entrance
+
+pytestmark = ON_SQLITE
 
 HERE = "/rollouts/greeting.system"
 STAGES = [

@@ -1,23 +1,18 @@
 """`rampart db`: databases of other releases refused and upgraded, what is old swept."""
 
 import asyncio
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from dev import Stack
 from domain import schema
 from domain.database import Database
 from domain.retention.manager import RetentionManager
 from embedded.ports import free_port
 from tests.finished import tell
 from tests.house import House
-from tests.integration.typed import Rampart, Said
-
-PATIENCE_S = 30.0
+from tests.typed import Rampart
 
 
 @pytest.fixture
@@ -122,41 +117,3 @@ def test_a_rollout_whose_evidence_was_swept_says_so(
     assert "was deleted on" in said.err
     assert "its journal is kept: see it with `rampart journal`" in said.err
     assert "it is rude" in rampart("journal", "greeting.system").out
-
-
-@pytest.fixture
-def on_stack(rampart: Rampart, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Rampart:
-    for name, value in stack.variables().items():
-        monkeypatch.setenv(name, value)
-    return rampart
-
-
-def until(reached: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not reached():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
-def test_the_worker_has_made_the_schedule_and_operators_change_it(on_stack: Rampart) -> None:
-    def retention(*words: str) -> Said:
-        return on_stack("db", "retention", *words)
-
-    until(lambda: retention().code == 0)
-    first = retention()
-    changed = retention("--events", "45d", "--evidence", "forever", "--now")
-    until(lambda: bool(retention("--json").json["last"]))
-    after = retention("--json")
-    refused = retention("--events", "30d")
-
-    kept = "kept: events 90d, users 90d, evidence 365d, notifications 30d; counts and journals"
-    assert first.out.startswith(kept)
-    assert "next sweep: 20" in first.out
-    assert "kept: events 45d, users 90d, evidence for ever" in changed.out
-    ages = {"events": "45d", "users": "90d", "evidence": None, "notifications": "30d"}
-    assert after.json["plan"] == ages
-    assert set(after.json["last"]) == {*ages, "observations", "exposures"} - {"users"}
-    assert not any(after.json["last"].values())
-    assert (refused.code, refused.out) == (2, "")
-    assert "events: must be at least 31d, got 30d" in refused.err
-    assert refused.err.endswith("or forever\n")

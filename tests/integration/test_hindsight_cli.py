@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from shutil import copy
 from typing import Any
 
 import pytest
@@ -14,24 +15,30 @@ from domain.tables import DecisionRow, EvidenceRow
 from embedded.ports import free_port
 from tests.finished import tell
 from tests.house import House
-from tests.integration.typed import Rampart
+from tests.typed import Rampart
 
 PROMPT = "greeting.system"
 STRICT = "alpha: 0.000001\nstages: [{percent: 10}, {percent: 50}, {percent: 100}]\n"
 UNSEEN = "guardrails: [success, tokens]\nstages: [{percent: 100}]\n"
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
+@pytest.fixture(scope="module")
+def harmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database that holds one finished rollout: harmed at 10 %, and rolled back."""
-    url = f"sqlite:///{tmp_path}/rampart.db"
+    path = tmp_path_factory.mktemp("harmed") / "rampart.db"
 
     async def happen(house: House) -> None:
         await house.furnish()
         await tell(house, "harmed at 10 %")
 
-    asyncio.run(within(url, happen))
-    return url
+    asyncio.run(within(f"sqlite:///{path}", happen))
+    return path
+
+
+@pytest.fixture
+def url(harmed: Path, tmp_path: Path) -> str:
+    """A copy of that database."""
+    return f"sqlite:///{copy(harmed, tmp_path)}"
 
 
 async def within(url: str, work: Callable[[House], Awaitable[None]]) -> None:

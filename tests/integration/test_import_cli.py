@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.typed import Said
+from tests.typed import Said
 
 Rampart = Callable[..., Said]
 

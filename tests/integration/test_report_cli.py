@@ -8,10 +8,10 @@ import pytest
 
 from tests.finished import tell
 from tests.house import House
-from tests.integration.test_hindsight_cli import PROMPT, rampart, url, within
-from tests.integration.typed import Rampart
+from tests.integration.test_hindsight_cli import PROMPT, harmed, rampart, url, within
+from tests.typed import Rampart
 
-__all__ = ["rampart", "url"]  # fixtures
+__all__ = ["harmed", "rampart", "url"]  # fixtures
 
 ESCAPES = "\x1b]0;owned\x07\x1b[31mred\u202e"
 

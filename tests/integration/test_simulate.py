@@ -1,21 +1,17 @@
-"""`rampart simulate`, whole: the fast path, the real workflow, the picture; and the live demo."""
+"""`rampart simulate`, whole: the fast path, the real workflow, the picture."""
 
-import asyncio
 import json
 from datetime import timedelta
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import pytest
 
-from benchmarks import prediction
 from domain.plan import RolloutPlan, preset
 from domain.simulation.arrivals import Traffic
-from domain.simulation.forecast import Scene
 from domain.simulation.runs import Fate, simulate
 from embedded.rehearsal import rehearsable, rehearse
-from tests.integration.typed import Rampart
+from tests.typed import Rampart
 
 PNG = b"\x89PNG\r\n\x1a\n"
 pytestmark = pytest.mark.timeout(300)
@@ -144,16 +140,3 @@ def test_a_rehearsal_of_very_many_checks_makes_them_rarer_and_says_so() -> None:
 
     assert changed.check_max == timedelta(minutes=1)
     assert remarks[0].startswith("check_max 1m, for ")
-
-
-@pytest.mark.guarantee(8)
-async def test_the_live_demo_rolls_its_bad_version_back_when_the_fast_path_says(
-    tmp_path: Path,
-) -> None:
-    foretold = Scene.of(simulate(prediction.PLAN, prediction.EXPECTED, runs=500))
-
-    seconds = median(await prediction.measure(tmp_path, 3))
-
-    assert foretold.hours
-    assert 3600 * foretold.hours.median / 3 <= seconds <= 3 * 3600 * foretold.hours.p90
-    await asyncio.sleep(0.05)

@@ -6,7 +6,7 @@ import pytest
 from redis import Redis
 
 from embedded.ports import free_port
-from tests.integration.typed import Rampart
+from tests.typed import Rampart
 
 
 def test_what_was_set_aside_is_told_and_brought_back(

@@ -18,7 +18,7 @@ from domain.notifications.notice import Status
 from domain.notifications.outbox import Outbox
 from embedded.ports import free_port
 from serving.webhooks import Receiver
-from tests.integration.place import LONG, Place, furnished
+from tests.journeys.place import LONG, Place, furnished
 from tests.mailbox import Letter, Mailbox, mailbox
 from workflows.state import Phase
 

@@ -9,8 +9,8 @@ from domain import schema
 from domain.database import Database
 from tests.finished import tell
 from tests.house import House
-from tests.integration.terminal import Terminal
-from tests.integration.typed import Rampart
+from tests.journeys.terminal import Terminal
+from tests.typed import Rampart
 
 SIMULATE = ("simulate", "standard", "--users-per-hour", "2000", "--runs", "400", "--fast")
 

@@ -16,7 +16,7 @@ from dev import Stack
 from domain.reconciliation import RECONCILER
 from domain.record import Decision, Kind, RolloutStatus
 from embedded.ports import free_port
-from tests.integration.place import LONG, Place, furnished
+from tests.journeys.place import LONG, Place, furnished
 
 QUICK = LONG | {"check_max": "500ms"}  # a lease of 5 s
 WITHIN_S = 20.0  # the lease, the schedule's second, and a busy machine

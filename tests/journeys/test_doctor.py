@@ -23,7 +23,7 @@ from embedded.ports import HOST, free_port
 from settings import Settings, child_environment
 from terminal.checkup import stores
 from tests.chaos.processes import Clock
-from tests.integration.typed import Rampart, Said
+from tests.typed import Rampart, Said
 from worker import build_worker, version_of
 
 KEY = base64.b64encode(b"k" * 32).decode()

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from control.rollouts import Description
 from terminal.listing import age, listing
-from tests.integration.typed import Rampart, Said, versions
+from tests.typed import Rampart, Said, versions
 
 SLOW = "stages: [{percent: 10, bake: 1h}, {percent: 100}]\ncheck_min: 500ms\n"
 PROMPTS = ("older", "paused", "newest")

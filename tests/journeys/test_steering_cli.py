@@ -11,7 +11,7 @@ import pytest
 from dev import Stack
 from domain.database import Database
 from tests.house import House
-from tests.integration.typed import Rampart, Said, content_of, versions
+from tests.typed import Rampart, Said, content_of, versions
 
 PROMPT = "greeting.system"
 SLOW = """

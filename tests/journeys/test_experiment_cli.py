@@ -12,7 +12,7 @@ from temporalio.client import Client
 from dev import Stack
 from domain.database import Database
 from tests.house import House
-from tests.integration.typed import Rampart, Said, content_of, versions
+from tests.typed import Rampart, Said, content_of, versions
 
 PROMPT = "greeting.system"
 ARMS = ("1.0.0", "1.1.0", "1.2.0")

@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from dev import Stack
 from domain.record import Kind
-from tests.integration.place import LONG, PLAN, Place, furnished
+from tests.journeys.place import LONG, PLAN, Place, furnished
 from workflows.state import Phase
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from dev import Stack
 from settings import child_environment
-from tests.integration.typed import Rampart, content_of, terminate, versions
+from tests.typed import Rampart, content_of, terminate, versions
 
 SLOW = "stages: [{percent: 10, bake: 1h}, {percent: 100}]\ncheck_min: 500ms\n"
 PROMPT = "greeting.system"

@@ -15,8 +15,8 @@ from dev import Stack
 from domain import MetricEvent, MetricsCollector
 from domain.database import Database
 from domain.rollouts import RolloutManager
-from tests.integration.terminal import CTRL_C, ESCAPE, Terminal
-from tests.integration.typed import Rampart, versions
+from tests.journeys.terminal import CTRL_C, ESCAPE, Terminal
+from tests.typed import Rampart, versions
 
 PLAN = """
 stages: [{percent: 10, bake: 1h}, {percent: 50, bake: 1h, approval: true}, {percent: 100}]

@@ -2,12 +2,18 @@
 
 import asyncio
 import json
+import logging
 import sqlite3
+import sys
 from collections.abc import Callable
+from copy import copy
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
 from temporalio.client import Client
 
+import cli
 from dev import Stack
 
 
@@ -24,6 +30,27 @@ class Said(NamedTuple):
 
 
 Rampart = Callable[..., Said]
+
+
+@pytest.fixture
+def alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Rampart:
+    """Run `rampart …` in this process, which is ten times as fast; in an empty directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAMPART_DATABASE_URL", f"sqlite:///{tmp_path}/rampart.db")
+    monkeypatch.setenv("RAMPART_OPERATOR", "ann")
+    # A worker or gateway sets up the logs of its process: here that of the tests after it.
+    for part in ("handlers", "level"):
+        monkeypatch.setattr(logging.root, part, copy(getattr(logging.root, part)))
+
+    def run(*words: str) -> Said:
+        monkeypatch.setattr(sys, "argv", ["rampart", *words])
+        code = cli.main()
+        printed = capsys.readouterr()
+        return Said(code, printed.out, printed.err)
+
+    return run
 
 
 def versions(rampart: Rampart, prompt: str, *numbers: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from dev import Stack
 from domain.database import Database
 from tests.house import House
-from tests.integration.typed import Rampart, terminate, versions
+from tests.typed import Rampart, terminate, versions
 
 SLOW = "stages: [{percent: 10, bake: 1h}, {percent: 100}]\ncheck_min: 500ms\ncheck_max: 500ms\n"
 

@@ -21,7 +21,7 @@ from domain.record import Decision, Kind
 from embedded.ports import is_free
 from settings import child_environment
 from tests.house import USERS
-from tests.integration.place import LONG, Place, furnished
+from tests.journeys.place import LONG, Place, furnished
 from workflows.state import Phase
 
 PATIENCE_S = 60.0

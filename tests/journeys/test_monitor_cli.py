@@ -12,7 +12,7 @@ from temporalio.client import Client, WorkflowUpdateFailedError
 from dev import Stack
 from domain import MetricEvent, MetricsCollector
 from domain.database import Database
-from tests.integration.typed import Rampart
+from tests.typed import Rampart
 
 PROMPT = "greeting.system"
 PATIENCE_S = 20.0

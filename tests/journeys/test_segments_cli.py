@@ -9,7 +9,7 @@ import pytest
 from dev import Stack
 from domain.database import Database
 from tests.house import House
-from tests.integration.typed import Rampart, Said, terminate, versions
+from tests.typed import Rampart, Said, terminate, versions
 
 QUICK = """
 stages: [{percent: 50, bake: 500ms}, {percent: 100}]

@@ -10,7 +10,7 @@ import pytest
 from domain.plan import PRESETS
 from settings import child_environment
 from terminal import completion
-from tests.integration.typed import Rampart, versions
+from tests.typed import Rampart, versions
 
 ASK = """
 source <(rampart completion bash)
