@@ -152,6 +152,8 @@ def _check_measured(event: MetricEvent) -> None:
 
 def _check_metadata(metadata: object) -> None:
     """Refuse what JSON cannot hold: NaN, objects, circles."""
+    if isinstance(metadata, dict) and not metadata:
+        return
     try:
         text = json.dumps(metadata, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
         size = len(text.encode(errors="surrogatepass"))

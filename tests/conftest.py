@@ -1,5 +1,6 @@
 """Real servers from PyPI wheels: PostgreSQL, Redis, Temporal, and its server that skips time."""
 
+import gc
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from copy import copy
@@ -12,6 +13,7 @@ from redis import Redis
 from sqlmodel import SQLModel
 
 from domain.database import Database
+from tests.finished import Archive
 from tests.redis_server import RedisServer
 
 # No deadline, for nothing here is timed; and the same examples every time, so that a run that is
@@ -33,6 +35,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
 
     items.sort(key=rank)
+
+
+def pytest_collection_finish() -> None:
+    """Have the garbage collector pass over what was collected: it stays to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -109,3 +117,11 @@ async def emptied(warm: Database, kind: str) -> Database:
         assert driver is not None
         await (driver.executescript if kind == "sqlite" else driver.execute)(EMPTIED)
     return copy(warm)
+
+
+@pytest_asyncio.fixture(scope="session")
+async def archive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Archive]:
+    """Finished rollouts on SQLite, for stories that only read them."""
+    database = Database(f"sqlite:///{tmp_path_factory.mktemp('archive')}/rampart.db")
+    yield Archive(database)
+    await database.dispose()

@@ -1,11 +1,13 @@
 """Ten rollouts that are over, each of another kind: what came, what was checked, how it ended."""
 
 import random
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from domain import MetricEvent
+from domain.database import Database
 from domain.guardrail import Guardrail, GuardrailKind, Role
 from domain.judge import Action, Verdict
 from domain.plan import RolloutPlan, preset
@@ -183,3 +185,19 @@ async def tell(house: House, name: str) -> Rollout:
     telling = Telling(house, await house.open(plan=plan, key=name))
     await story(telling)
     return await house.rollouts.get(telling.rollout.id)
+
+
+class Archive:
+    """Stories that were told once, each of a prompt of its own, for whoever only reads them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._told: dict[str, tuple[House, Rollout]] = {}
+
+    async def find(self, name: str) -> tuple[House, Rollout]:
+        """Return the house of a story and its rollout; the first who asks has it told."""
+        if name not in self._told:
+            house = House(self._database, name=re.sub(r"\W+", "-", name))
+            await house.furnish()
+            self._told[name] = house, await tell(house, name)
+        return self._told[name]

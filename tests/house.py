@@ -1,5 +1,6 @@
 """A furnished house for stories about rollouts: one prompt, its versions, its users."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from domain import (
@@ -37,21 +38,26 @@ class House:
         self.routing = RoutingManager(database)
 
     async def furnish(self) -> None:
-        await self.version("1.0.0")
-        await self.version("1.1.0")
-        await self.put_in_production("1.0.0")
+        async with self.database.transaction():
+            await self.version("1.0.0", VersionStatus.PRODUCTION, tags=["production"])
+            await self.version("1.1.0")
 
     async def version(
-        self, number: str, status: VersionStatus = VersionStatus.ACTIVE
+        self,
+        number: str,
+        status: VersionStatus = VersionStatus.ACTIVE,
+        *,
+        tags: Sequence[str] = (),
     ) -> PromptVersion:
         return await self.versions.create_version(
-            self.name, "system", f"Hello {number}", number, status=status
+            self.name, "system", f"Hello {number}", number, status=status, tags=tags
         )
 
     async def put_in_production(self, number: str) -> None:
-        found = await self.get(number)
-        await self.versions.tag_version(found.version_id, "production")
-        await self.versions.update_status(found.version_id, VersionStatus.PRODUCTION)
+        async with self.database.transaction():
+            found = await self.get(number)
+            await self.versions.tag_version(found.version_id, "production")
+            await self.versions.update_status(found.version_id, VersionStatus.PRODUCTION)
 
     async def get(self, number: str) -> PromptVersion:
         found = await self.versions.get_version(self.name, "system", number)

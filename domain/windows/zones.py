@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from domain.errors import InvalidValue
 
 SECOND = timedelta(seconds=1)
-HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
 
 
 def zone(name: str) -> ZoneInfo:
@@ -48,18 +48,23 @@ def instants(local: datetime, place: ZoneInfo) -> list[datetime]:
 
 
 def jumps(start: datetime, end: datetime, place: ZoneInfo) -> Iterator[datetime]:
-    """Yield the instants after `start`, up to `end` and an hour, at which the clock is changed."""
-    hours = range((end - start) // HOUR + 2)
-    for before, after in pairwise(start.replace(microsecond=0) + hour * HOUR for hour in hours):
-        if _offset(before, place) != _offset(after, place):
-            yield _jump(before, after, place)
+    """Yield the instants after `start`, up to `end` and a day, at which the clock is changed.
+
+    A change that is taken back within a day is not seen: no zone has had one.
+    """
+    days = range((end - start) // DAY + 2)
+    for before, after in pairwise(start.replace(microsecond=0) + day * DAY for day in days):
+        while _offset(before, place) != _offset(after, place):
+            before = _jump(before, after, place)
+            yield before
 
 
 def _jump(before: datetime, after: datetime, place: ZoneInfo) -> datetime:
-    """Return the first instant after `before` with the offset of `after`; to the second."""
+    """Return an instant after `before` at which its offset is given up; to the second."""
+    left = _offset(before, place)
     while after - before > SECOND:
         middle = before + (after - before) // (2 * SECOND) * SECOND
-        if _offset(middle, place) == _offset(before, place):
+        if _offset(middle, place) == left:
             before = middle
         else:
             after = middle

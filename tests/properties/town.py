@@ -108,6 +108,9 @@ class Home(House):
         )
 
 
+_in_its_thread = aiosqlite.Connection._execute
+
+
 async def _at_once(
     connection: aiosqlite.Connection, call: Callable[..., Result], *given: Any, **more: Any
 ) -> Result:
@@ -135,6 +138,7 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
 def end() -> None:
     """Close the database and the loop; the next call makes new ones."""
     run(database().dispose())
+    aiosqlite.Connection._execute = _in_its_thread  # type: ignore[method-assign]
     _runner().close()
     database.cache_clear()
     _runner.cache_clear()

@@ -105,10 +105,16 @@ Checker = Callable[[str, str], list[str]]
 
 
 @cache
+def nodes(source: str) -> tuple[ast.AST, ...]:
+    """Return all there is in a source, read once for all checkers."""
+    return tuple(ast.walk(ast.parse(source)))
+
+
+@cache
 def imported(source: str) -> frozenset[str]:
     """Return the dotted names a source imports; `from a import b` is both `a` and `a.b`."""
     found = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes(source):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
@@ -163,7 +169,7 @@ def reads_environment(name: str, source: str) -> list[str]:
         return []
     return [
         f"{name}:{node.lineno} reads the environment"
-        for node in ast.walk(ast.parse(source))
+        for node in nodes(source)
         if (isinstance(node, ast.Attribute) and node.attr in readers)
         or (isinstance(node, ast.ImportFrom) and {a.name for a in node.names} & readers)
     ]
@@ -175,7 +181,7 @@ def too_long(name: str, source: str) -> list[str]:
     files = [f"{name} has {lines} lines, at most {limit}"] if lines > limit else []
     return files + [
         f"{name}:{node.lineno} {node.name} has {length} lines, at most {FUNCTION_LINES}"
-        for node in ast.walk(ast.parse(source))
+        for node in nodes(source)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and (length := (node.end_lineno or node.lineno) - node.lineno + 1) > FUNCTION_LINES
     ]
@@ -196,6 +202,7 @@ CHECKERS: list[Checker] = [
 ]
 
 
+@cache
 def product() -> dict[str, str]:
     """Return every file of the product: its name from the root, and its source."""
     packages = [p.parent for p in ROOT.glob("*/__init__.py") if p.parent.name not in NOT_SHIPPED]

@@ -8,7 +8,6 @@ from io import StringIO
 import pytest
 from rich.console import Console, RenderableType
 
-from domain.database import Database
 from domain.evidence.looks import METHOD, Arm, Counts, Evidence, Judged, Look, Sample
 from domain.evidence.weighing import weigh
 from domain.guardrail import Guardrail, GuardrailKind
@@ -20,22 +19,14 @@ from domain.plan import RolloutPlan
 from domain.policy import PromoteWhen
 from domain.record import Rollout
 from terminal import explained
-from tests.finished import DEMO, tell
-from tests.house import House
+from tests.finished import DEMO, Archive
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 
 
-@pytest.fixture
-async def house(database: Database) -> House:
-    house = House(database)
-    await house.furnish()
-    return house
-
-
-async def grounds_of(house: House, name: str, *, check: int = 0) -> tuple[Rollout, Grounds]:
+async def grounds_of(archive: Archive, name: str, *, check: int = 0) -> tuple[Rollout, Grounds]:
     """Return a finished rollout and the grounds of a check of it, by default of the last."""
-    rollout = await tell(house, name)
+    house, rollout = await archive.find(name)
     checks = await house.rollouts.checks(rollout.id)
     return rollout, explain(rollout.plan, checks[check - 1])
 
@@ -47,8 +38,8 @@ def shown(what: RenderableType, *, width: int = 80) -> str:
     return captured.get()
 
 
-async def test_harm_is_explained_by_what_was_seen_and_how_sure_it_is(house: House) -> None:
-    _, grounds = await grounds_of(house, "harmed at 10 %")
+async def test_harm_is_explained_by_what_was_seen_and_how_sure_it_is(archive: Archive) -> None:
+    _, grounds = await grounds_of(archive, "harmed at 10 %")
 
     (success,) = grounds.guardrails
     assert grounds.action is Action.ROLL_BACK
@@ -66,8 +57,8 @@ async def test_harm_is_explained_by_what_was_seen_and_how_sure_it_is(house: Hous
     )
 
 
-async def test_before_enough_came_it_says_how_many_are_missing(house: House) -> None:
-    _, grounds = await grounds_of(house, "harmed at 10 %", check=1)
+async def test_before_enough_came_it_says_how_many_are_missing(archive: Archive) -> None:
+    _, grounds = await grounds_of(archive, "harmed at 10 %", check=1)
 
     (success,) = grounds.guardrails
     assert success.standing is Standing.UNDECIDED
@@ -76,8 +67,8 @@ async def test_before_enough_came_it_says_how_many_are_missing(house: House) -> 
     assert success.to_roll_back.endswith("more users at the present rates")
 
 
-async def test_a_number_is_explained_threshold_by_threshold(house: House) -> None:
-    _, grounds = await grounds_of(house, "response time")
+async def test_a_number_is_explained_threshold_by_threshold(archive: Archive) -> None:
+    _, grounds = await grounds_of(archive, "response time")
 
     success, time = grounds.guardrails
     assert success.beyond == ()
@@ -90,16 +81,16 @@ async def test_a_number_is_explained_threshold_by_threshold(house: House) -> Non
     assert success.alpha == time.alpha == 0.025
 
 
-async def test_what_others_have_lost_has_to_be_made_up_for(house: House) -> None:
-    _, grounds = await grounds_of(house, "response time", check=1)
+async def test_what_others_have_lost_has_to_be_made_up_for(archive: Archive) -> None:
+    _, grounds = await grounds_of(archive, "response time", check=1)
 
     success, _ = grounds.guardrails
     assert success.sure
     assert success.sure.enough > math.log(20)  # half of the weight is on another guardrail
 
 
-async def test_a_limit_is_explained_by_the_share_beyond_it(house: House) -> None:
-    _, grounds = await grounds_of(house, "limit")
+async def test_a_limit_is_explained_by_the_share_beyond_it(archive: Archive) -> None:
+    _, grounds = await grounds_of(archive, "limit")
 
     (beyond,) = grounds.guardrails[1].beyond
     assert beyond.threshold == 3.0
@@ -107,8 +98,8 @@ async def test_a_limit_is_explained_by_the_share_beyond_it(house: House) -> None
     assert beyond.log_e is None
 
 
-async def test_a_threshold_has_no_evidence_to_be_sure_of(house: House) -> None:
-    _, grounds = await grounds_of(house, "thresholds", check=2)
+async def test_a_threshold_has_no_evidence_to_be_sure_of(archive: Archive) -> None:
+    _, grounds = await grounds_of(archive, "thresholds", check=2)
 
     (success,) = grounds.guardrails
     assert success.sure is None
@@ -116,8 +107,8 @@ async def test_a_threshold_has_no_evidence_to_be_sure_of(house: House) -> None:
     assert success.to_go_on == "21 more events of the candidate in this stage"
 
 
-async def test_what_does_not_act_says_so(house: House) -> None:
-    _, grounds = await grounds_of(house, "dry run")
+async def test_what_does_not_act_says_so(archive: Archive) -> None:
+    _, grounds = await grounds_of(archive, "dry run")
 
     success, time = grounds.guardrails
     assert (success.standing, success.alpha) == (Standing.HARMED, 0)
@@ -126,8 +117,8 @@ async def test_what_does_not_act_says_so(house: House) -> None:
     assert time.alpha == 0.05
 
 
-async def test_what_is_blind_waits_to_be_measured(house: House) -> None:
-    _, grounds = await grounds_of(house, "blind", check=3)
+async def test_what_is_blind_waits_to_be_measured(archive: Archive) -> None:
+    _, grounds = await grounds_of(archive, "blind", check=3)
 
     (success,) = grounds.guardrails
     assert success.standing is Standing.ERROR
@@ -137,10 +128,8 @@ async def test_what_is_blind_waits_to_be_measured(house: House) -> None:
 
 
 @pytest.mark.parametrize("name", ["harmed late", "response time", "limit", "thresholds", "blind"])
-async def test_every_check_can_be_explained_and_kept_as_json(sqlite: Database, name: str) -> None:
-    house = House(sqlite)
-    await house.furnish()
-    rollout = await tell(house, name)
+async def test_every_check_can_be_explained_and_kept_as_json(archive: Archive, name: str) -> None:
+    house, rollout = await archive.find(name)
 
     for check in await house.rollouts.checks(rollout.id):
         grounds = explain(rollout.plan, check)
@@ -149,10 +138,9 @@ async def test_every_check_can_be_explained_and_kept_as_json(sqlite: Database, n
         assert shown(explained.grounds(rollout, grounds))
 
 
-async def test_nothing_is_lost_in_a_narrow_terminal(sqlite: Database) -> None:
-    house = House(sqlite)
-    await house.furnish()
-    rollout, grounds = await grounds_of(house, "response time")
+async def test_nothing_is_lost_in_a_narrow_terminal(archive: Archive) -> None:
+    house, _ = await archive.find("response time")
+    rollout, grounds = await grounds_of(archive, "response time")
     checks = await house.rollouts.checks(rollout.id)
     other = rollout.plan.model_copy(update={"guardrails": (Guardrail(min_events=0),)})
     found = what_if(rollout.plan, other, checks)
@@ -186,8 +174,8 @@ def test_without_exposures_the_split_is_not_recorded() -> None:
 def test_the_estimate_of_what_harm_takes_is_right_within_a_factor_of_two(
     rates: tuple[float, float], share: float
 ) -> None:
-    story = list(looks(rates=rates, blocks=200, share=share))
-    end = next(c.number for c in story if c.verdict.action is Action.ROLL_BACK)
+    story = until(Action.ROLL_BACK, looks(rates=rates, blocks=200, share=share))
+    end = len(story)
 
     estimated = sure_of(story[end // 2 - 1]).more_to_harm
 
@@ -200,8 +188,8 @@ def test_the_estimate_of_what_safety_takes_is_right_within_a_factor_of_two(
     rates: tuple[float, float],
 ) -> None:
     plan = DEMO.model_copy(update={"promote_when": PromoteWhen.SAFE})
-    story = list(looks(rates=rates, blocks=100, share=0.5, plan=plan))
-    end = next(c.number for c in story if c.verdict.action is Action.ADVANCE)
+    story = until(Action.ADVANCE, looks(rates=rates, blocks=100, share=0.5, plan=plan))
+    end = len(story)
 
     estimated = sure_of(story[end // 2 - 1]).more_to_safe
 
@@ -231,13 +219,23 @@ def test_evidence_of_safety_is_asked_for_where_the_plan_asks_for_it() -> None:
 def test_a_limit_of_a_rate_estimates_from_the_candidate_alone() -> None:
     guardrail = Guardrail(kind=GuardrailKind.LIMIT, limit=0.95)
     plan = DEMO.model_copy(update={"guardrails": (guardrail,)})
-    story = list(looks(rates=(0.90, 0.95), blocks=60, share=0.5, plan=plan))
-    end = next(c.number for c in story if c.verdict.action is Action.ROLL_BACK)
+    story = until(Action.ROLL_BACK, looks(rates=(0.90, 0.95), blocks=60, share=0.5, plan=plan))
+    end = len(story)
 
     estimated = sure_of(story[end // 2 - 1], plan).more_to_harm
 
     assert estimated
     assert 0.5 <= estimated / (100 * (end - end // 2)) <= 2
+
+
+def until(action: Action, checks: Iterator[Judged]) -> list[Judged]:
+    """Return the checks up to the first that comes to the action."""
+    story = []
+    for check in checks:
+        story.append(check)
+        if check.verdict.action is action:
+            return story
+    raise AssertionError(f"none of {len(story)} checks came to {action}")
 
 
 def sure_of(check: Judged, plan: RolloutPlan = DEMO) -> Sureness:

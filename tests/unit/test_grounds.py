@@ -9,7 +9,7 @@ from domain.evidence.looks import Judged
 from domain.hindsight.explanation import explain
 from domain.rollouts import RolloutManager
 from domain.tables import EvidenceRow
-from tests.finished import STORIES, tell
+from tests.finished import STORIES, Archive, tell
 from tests.house import House
 
 
@@ -33,8 +33,8 @@ async def house(database: Database) -> House:
 
 
 @pytest.mark.parametrize("story", ["harmed late", "response time"])
-async def test_the_latest_check_is_explained_as_explain_does(house: House, story: str) -> None:
-    rollout = await tell(house, story)
+async def test_the_latest_check_is_explained_as_explain_does(archive: Archive, story: str) -> None:
+    house, rollout = await archive.find(story)
     grounding = Grounding(house.rollouts)
     checks = await house.rollouts.checks(rollout.id)
 
@@ -43,8 +43,9 @@ async def test_the_latest_check_is_explained_as_explain_does(house: House, story
     assert found == {rollout.prompt: explain(STORIES[story][0], checks[-1])}
 
 
-async def test_it_is_read_again_only_when_there_was_another_check(house: House) -> None:
-    rollout, rollouts = await tell(house, "harmed late"), Counting(house.database)
+async def test_it_is_read_again_only_when_there_was_another_check(archive: Archive) -> None:
+    house, rollout = await archive.find("harmed late")
+    rollouts = Counting(house.database)
     grounding = Grounding(rollouts)
     decisions = list(await rollouts.decisions(rollout.id))
     checks = [number for number, line in enumerate(decisions) if line.action]
@@ -58,8 +59,9 @@ async def test_it_is_read_again_only_when_there_was_another_check(house: House) 
     assert (before, rollouts.reads) == (1, 2)
 
 
-async def test_rollouts_that_are_looked_at_in_turn_are_each_read_once(house: House) -> None:
-    rollout, rollouts = await tell(house, "harmed late"), Counting(house.database)
+async def test_rollouts_that_are_looked_at_in_turn_are_each_read_once(archive: Archive) -> None:
+    house, rollout = await archive.find("harmed late")
+    rollouts = Counting(house.database)
     grounding = Grounding(rollouts)
     decisions = await rollouts.decisions(rollout.id)
     other = rollout.model_copy(update={"id": "r-other"})

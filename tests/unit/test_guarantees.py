@@ -7,6 +7,7 @@ is itself tested.
 import ast
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -57,16 +58,21 @@ def switched_off(sources: Mapping[str, str]) -> set[str]:
 def functions(sources: Mapping[str, str]) -> Iterator[tuple[str, Function]]:
     for path, source in sources.items():
         if "guarantee" in source:
-            for node in ast.parse(source).body:
-                if isinstance(node, Function) and node.name.startswith("test_"):
-                    yield f"{path}::{node.name}", node
+            for function in functions_of(source):
+                yield f"{path}::{function.name}", function
 
 
-def marks(function: Function) -> Iterator[ast.expr]:
+@cache
+def functions_of(source: str) -> list[Function]:
+    body = ast.parse(source).body
+    return [node for node in body if isinstance(node, Function) and node.name.startswith("test_")]
+
+
+@cache
+def marks(function: Function) -> list[ast.expr]:
     """Return the decorators that are of `pytest.mark`."""
-    for decorator in function.decorator_list:
-        if ast.unparse(decorator).startswith("pytest.mark."):
-            yield decorator
+    decorators = function.decorator_list
+    return [one for one in decorators if ast.unparse(one).startswith("pytest.mark.")]
 
 
 def named(mark: ast.expr) -> str:

@@ -15,7 +15,7 @@ from domain.hindsight.replay import Difference, replay
 from domain.plan import RolloutPlan
 from domain.record import Rollout, RolloutStatus
 from domain.tables import DecisionRow, EvidenceRow
-from tests.finished import DEMO, LIMIT, STORIES, TIME, tell
+from tests.finished import DEMO, LIMIT, STORIES, TIME, Archive, tell
 from tests.house import BY_THRESHOLD, House
 
 ENDS = {
@@ -36,14 +36,30 @@ async def replayed(house: House, rollout: Rollout) -> list[Difference]:
     return replay(found.plan, await house.rollouts.checks(rollout.id))
 
 
-async def on(house: House, name: str, other: RolloutPlan) -> WhatIf:
-    rollout = await tell(house, name)
+async def on(archive: Archive, name: str, other: RolloutPlan) -> WhatIf:
+    house, rollout = await archive.find(name)
     return what_if(rollout.plan, other, await house.rollouts.checks(rollout.id))
 
 
 @pytest.mark.guarantee(7)
 @pytest.mark.parametrize("name", STORIES)
-async def test_a_finished_rollout_is_replayed_without_a_difference(house: House, name: str) -> None:
+async def test_a_finished_rollout_is_replayed_without_a_difference(
+    archive: Archive, name: str
+) -> None:
+    house, rollout = await archive.find(name)
+
+    checks = await house.rollouts.checks(rollout.id)
+
+    assert rollout.status is ENDS.get(name, RolloutStatus.ROLLED_BACK)
+    assert len(checks) >= 2
+    assert replay(rollout.plan, checks) == []
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("name", STORIES)
+async def test_postgresql_keeps_a_journal_that_is_replayed_without_a_difference(
+    house: House, name: str
+) -> None:
     rollout = await tell(house, name)
 
     checks = await house.rollouts.checks(rollout.id)
@@ -103,8 +119,8 @@ async def test_one_changed_row_of_the_journal_is_found(
     assert min(difference.number for difference in found) == 3
 
 
-async def test_a_missing_row_of_the_journal_is_found(house: House) -> None:
-    rollout = await tell(house, "healthy")
+async def test_a_missing_row_of_the_journal_is_found(archive: Archive) -> None:
+    house, rollout = await archive.find("healthy")
     checks = await house.rollouts.checks(rollout.id)
 
     found = replay(rollout.plan, [check for check in checks if check.number != 2])
@@ -139,8 +155,8 @@ async def test_a_check_of_another_method_is_not_compared(house: House) -> None:
     assert found.recorded == f"decided by method e-0, this is {METHOD}: not comparable"
 
 
-async def test_a_plan_that_was_changed_afterwards_is_found(house: House) -> None:
-    rollout = await tell(house, "by a person")
+async def test_a_plan_that_was_changed_afterwards_is_found(archive: Archive) -> None:
+    house, rollout = await archive.find("by a person")
     eased = rollout.plan.model_copy(update={"alpha": 0.01})
 
     found = replay(eased, await house.rollouts.checks(rollout.id))
@@ -169,15 +185,15 @@ async def change(
         session.add_all([row, line])
 
 
-async def test_the_same_plan_would_have_decided_the_same(house: House) -> None:
-    found = await on(house, "harmed late", DEMO)
+async def test_the_same_plan_would_have_decided_the_same(archive: Archive) -> None:
+    found = await on(archive, "harmed late", DEMO)
 
     assert found.first is None
     assert found.recorded == found.other
 
 
-async def test_a_smaller_alpha_would_have_rolled_back_later(house: House) -> None:
-    rollout = await tell(house, "dry run")
+async def test_a_smaller_alpha_would_have_rolled_back_later(archive: Archive) -> None:
+    house, rollout = await archive.find("dry run")
     checks = await house.rollouts.checks(rollout.id)
 
     found = [what_if(rollout.plan, guarded(Guardrail(), alpha=a), checks) for a in (0.05, 0.001)]
@@ -190,8 +206,8 @@ async def test_a_smaller_alpha_would_have_rolled_back_later(house: House) -> Non
 
 
 @pytest.mark.guarantee(7)
-async def test_thresholds_would_have_let_a_smaller_harm_pass(house: House) -> None:
-    found = await on(house, "harmed late", BY_THRESHOLD)
+async def test_thresholds_would_have_let_a_smaller_harm_pass(archive: Archive) -> None:
+    found = await on(archive, "harmed late", BY_THRESHOLD)
 
     assert found.recorded.rolled_back
     assert found.recorded.rolled_back.stage == 2
@@ -201,16 +217,16 @@ async def test_thresholds_would_have_let_a_smaller_harm_pass(house: House) -> No
     assert "success: counted per user, as recorded, not per event" in found.notes
 
 
-async def test_evidence_would_have_found_harm_before_the_thresholds_did(house: House) -> None:
-    found = await on(house, "thresholds", guarded(Guardrail(min_events=0)))
+async def test_evidence_would_have_found_harm_before_the_thresholds_did(archive: Archive) -> None:
+    found = await on(archive, "thresholds", guarded(Guardrail(min_events=0)))
 
     assert found.recorded.rolled_back
     assert found.other.rolled_back
     assert found.other.rolled_back.number <= found.recorded.rolled_back.number
 
 
-async def test_it_says_since_when_each_stage_might_have_gone_on(house: House) -> None:
-    found = await on(house, "healthy", guarded(Guardrail(min_events=150)))
+async def test_it_says_since_when_each_stage_might_have_gone_on(archive: Archive) -> None:
+    found = await on(archive, "healthy", guarded(Guardrail(min_events=150)))
 
     stages = [(moment.stage, moment.number) for moment in found.recorded.free_to_go_on]
     assert stages == [(1, 3), (2, 5), (3, 9)]
@@ -218,10 +234,10 @@ async def test_it_says_since_when_each_stage_might_have_gone_on(house: House) ->
     assert stages == [(1, 4), (2, 5), (3, 9)]
 
 
-async def test_a_plan_of_other_stages_is_told_so(house: House) -> None:
+async def test_a_plan_of_other_stages_is_told_so(archive: Archive) -> None:
     other = RolloutPlan.parse("stages: [{percent: 20}, {percent: 100}]")
 
-    found = await on(house, "by a person", other)
+    found = await on(archive, "by a person", other)
 
     assert "its stages are 20 % → 100 %; the evidence is of 10 % → 50 % → 100 %" in found.notes
 
@@ -240,10 +256,10 @@ async def test_a_plan_of_other_stages_is_told_so(house: House) -> None:
     ],
 )
 async def test_what_was_not_counted_is_not_answered(
-    house: House, name: str, asked: Guardrail, said: str
+    archive: Archive, name: str, asked: Guardrail, said: str
 ) -> None:
     with pytest.raises(InvalidValue, match=said):
-        await on(house, name, guarded(Guardrail(), asked))
+        await on(archive, name, guarded(Guardrail(), asked))
 
 
 @pytest.mark.parametrize(
@@ -255,14 +271,14 @@ async def test_what_was_not_counted_is_not_answered(
         ("healthy", Guardrail(kind=GuardrailKind.LIMIT, limit=0.9)),
     ],
 )
-async def test_what_was_counted_is_answered(house: House, name: str, asked: Guardrail) -> None:
-    found = await on(house, name, guarded(asked))
+async def test_what_was_counted_is_answered(archive: Archive, name: str, asked: Guardrail) -> None:
+    found = await on(archive, name, guarded(asked))
 
     assert len(found.checks) >= 2
 
 
-async def test_two_plans_can_be_told_apart_check_by_check(house: House) -> None:
-    rollout = await tell(house, "by a person")
+async def test_two_plans_can_be_told_apart_check_by_check(archive: Archive) -> None:
+    house, rollout = await archive.find("by a person")
     checks: list[Judged] = list(await house.rollouts.checks(rollout.id))
 
     found = what_if(rollout.plan, guarded(Guardrail(min_events=0)), checks)

@@ -25,7 +25,7 @@ from pictures.rates import rates
 from pictures.spread import spread
 from pictures.thinning import spread_out, thinned
 from tests.couple import Couple
-from tests.finished import STORIES, tell
+from tests.finished import STORIES, Archive
 from tests.house import House
 from tests.unit.test_trials import Laboratory
 
@@ -73,8 +73,10 @@ def said(svg: str) -> str:
 
 
 @pytest.mark.parametrize("name", STORIES)
-async def test_every_rollout_can_be_looked_at_and_is_told_in_words(house: House, name: str) -> None:
-    rollout = await tell(house, name)
+async def test_every_rollout_can_be_looked_at_and_is_told_in_words(
+    archive: Archive, name: str
+) -> None:
+    house, rollout = await archive.find(name)
 
     found = await plates(house, rollout)
 
@@ -92,8 +94,10 @@ async def test_every_rollout_can_be_looked_at_and_is_told_in_words(house: House,
     assert set(ids.values()) == {1}
 
 
-async def test_the_ramp_rises_stage_by_stage_and_falls_when_it_is_rolled_back(house: House) -> None:
-    rollout = await tell(house, "harmed late")
+async def test_the_ramp_rises_stage_by_stage_and_falls_when_it_is_rolled_back(
+    archive: Archive,
+) -> None:
+    house, rollout = await archive.find("harmed late")
     decisions = await house.rollouts.decisions(rollout.id)
 
     steps = [level.percent for level in levels(rollout, decisions)]
@@ -104,8 +108,8 @@ async def test_the_ramp_rises_stage_by_stage_and_falls_when_it_is_rolled_back(ho
     assert "rolled back at" in said(drawn)
 
 
-async def test_a_holdback_is_no_part_of_the_ramp_until_it_is_completed(house: House) -> None:
-    rollout = await tell(house, "healthy")
+async def test_a_holdback_is_no_part_of_the_ramp_until_it_is_completed(archive: Archive) -> None:
+    house, rollout = await archive.find("healthy")
 
     steps = levels(rollout, await house.rollouts.decisions(rollout.id))
 
@@ -141,8 +145,8 @@ async def test_hostile_words_are_shown_and_do_nothing(house: House) -> None:
     assert "&lt;script&gt;" in drawn
 
 
-async def test_three_hundred_checks_make_no_heavier_pictures(house: House) -> None:
-    rollout = await tell(house, "response time")
+async def test_three_hundred_checks_make_no_heavier_pictures(archive: Archive) -> None:
+    house, rollout = await archive.find("response time")
     checks = await house.rollouts.checks(rollout.id)
     many = [later(checks[number % len(checks)], number) for number in range(300)]
     lines = [
@@ -156,8 +160,10 @@ async def test_three_hundred_checks_make_no_heavier_pictures(house: House) -> No
     assert all(len(plate.svg.encode()) < HEAVIEST for plate in found)
 
 
-async def test_evidence_that_is_enough_crosses_the_line_it_is_drawn_towards(house: House) -> None:
-    rollout = await tell(house, "harmed at 10 %")
+async def test_evidence_that_is_enough_crosses_the_line_it_is_drawn_towards(
+    archive: Archive,
+) -> None:
+    house, rollout = await archive.find("harmed at 10 %")
     checks = await house.rollouts.checks(rollout.id)
 
     drawn = harm(rollout, checks)
@@ -167,8 +173,8 @@ async def test_evidence_that_is_enough_crosses_the_line_it_is_drawn_towards(hous
     assert "20 rolls back" in said(drawn)
 
 
-async def test_the_parts_of_guardrails_sum_to_the_whole(house: House) -> None:
-    rollout = await tell(house, "response time")
+async def test_the_parts_of_guardrails_sum_to_the_whole(archive: Archive) -> None:
+    house, rollout = await archive.find("response time")
     checks = await house.rollouts.checks(rollout.id)
 
     drawn = texts(harm(rollout, checks))
@@ -188,8 +194,8 @@ async def test_in_a_bundle_each_prompt_is_judged_by_its_part(sqlite: Database) -
     assert "rolls back at 40" in texts(drawn)
 
 
-async def test_a_guardrail_is_drawn_from_when_it_was_added(house: House) -> None:
-    rollout = await tell(house, "healthy")
+async def test_a_guardrail_is_drawn_from_when_it_was_added(archive: Archive) -> None:
+    house, rollout = await archive.find("healthy")
     checks = await house.rollouts.checks(rollout.id)
     limit = Guardrail(metric="response_time", kind=GuardrailKind.LIMIT, limit=3.0)
     plan = rollout.plan.model_copy(update={"guardrails": (limit, *rollout.plan.guardrails)})

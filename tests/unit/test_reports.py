@@ -26,7 +26,7 @@ from reports.reporter import Reporter
 from reports.schema import schema
 from reports.writing import STYLE, Form, write
 from tests.couple import Couple
-from tests.finished import DEMO, STORIES, Telling, tell
+from tests.finished import DEMO, STORIES, Archive, Telling, tell
 from tests.guides.document import ROOT
 from tests.house import House
 from tests.unit.test_trials import Laboratory
@@ -94,10 +94,10 @@ class Page(HTMLParser):
 
 
 @pytest.mark.parametrize("name", STORIES)
-async def test_every_end_is_reported_in_every_form(house: House, name: str) -> None:
-    rollout = await tell(house, name)
+async def test_every_end_is_reported_in_every_form(archive: Archive, name: str) -> None:
+    house, rollout = await archive.find(name)
 
-    found = await told(house.database)
+    found = await told(house.database, rollout.id)
 
     page = Page(found.html)
     jsonschema_rs.validate(json.loads(SCHEMA.read_text()), found.json)
@@ -113,10 +113,10 @@ async def test_every_end_is_reported_in_every_form(house: House, name: str) -> N
     assert not re.search(r"url\(|@import|<link|<img", found.html)
 
 
-async def test_a_rollback_says_who_began_it_and_on_what_evidence(house: House) -> None:
-    await tell(house, "harmed late")
+async def test_a_rollback_says_who_began_it_and_on_what_evidence(archive: Archive) -> None:
+    house, rollout = await archive.find("harmed late")
 
-    found = await told(house.database)
+    found = await told(house.database, rollout.id)
 
     (part,) = found.rollout.parts
     assert part.grounds
@@ -129,10 +129,10 @@ async def test_a_rollback_says_who_began_it_and_on_what_evidence(house: House) -
     assert len(part.looks) == sum(stage.checks for stage in found.rollout.stages)
 
 
-async def test_a_person_who_ended_it_is_named_with_the_reason(house: House) -> None:
-    await tell(house, "by a person")
+async def test_a_person_who_ended_it_is_named_with_the_reason(archive: Archive) -> None:
+    house, rollout = await archive.find("by a person")
 
-    found = await told(house.database)
+    found = await told(house.database, rollout.id)
 
     assert (found.rollout.by, found.rollout.because) == ("ana", "it is rude")
     assert {"ana"} == {deed.by for deed in found.rollout.deeds}

@@ -259,17 +259,21 @@ STEPS = st.lists(st.sampled_from(["return_traffic", "restore", "prove"]), max_si
 NUMBERS = count()
 
 
-@settings(max_examples=12)
-@given(stage=st.integers(0, 5), prefixes=st.lists(STEPS, max_size=4))
-def test_any_prefix_of_the_steps_may_be_repeated_any_number_of_times(
-    tmp_path_factory: pytest.TempPathFactory, stage: int, prefixes: list[list[str]]
-) -> None:
-    asyncio.run(_repeat(tmp_path_factory.getbasetemp() / "repeats.db", stage, prefixes))
+def test_any_prefix_of_the_steps_may_be_repeated_any_number_of_times(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/repeats.db")
+    with asyncio.Runner() as runner:
+
+        @settings(max_examples=12)
+        @given(stage=st.integers(0, 5), prefixes=st.lists(STEPS, max_size=4))
+        def repeat(stage: int, prefixes: list[list[str]]) -> None:
+            runner.run(_repeat(database, stage, prefixes))
+
+        repeat()
+        runner.run(database.dispose())
 
 
-async def _repeat(file: Path, stage: int, prefixes: list[list[str]]) -> None:
+async def _repeat(database: Database, stage: int, prefixes: list[list[str]]) -> None:
     """Kill and begin again, so to speak: each prefix is what one worker came to do."""
-    database = Database(f"sqlite:///{file}")
     house = House(database, name=f"greeting-{next(NUMBERS)}")
     await house.furnish()
     before = await house.facts()
@@ -293,4 +297,3 @@ async def _repeat(file: Path, stage: int, prefixes: list[list[str]]) -> None:
     assert (proof.missing, proof.by) == ((), "ana" if prefixes else "bo")
     kinds = await story(house, rollout_id)
     assert [kinds.count(kind) for kind in ROLLED_BACK] == [1, 1]
-    await database.dispose()
