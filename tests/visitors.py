@@ -20,12 +20,12 @@ class Visitors(TrialActivities):
         failing: Activities by name, and how many more times each cannot reach the database.
     """
 
-    def __init__(self, house: House, *, seed: int = 3) -> None:
+    def __init__(self, house: House, *, seed: int = 3, each: int = 60) -> None:
         self.manager = TrialManager(house.database)
         super().__init__(self.manager, search_attributes=True)
         self.house = house
         self.rates: dict[str, float] = {}
-        self.each = 60
+        self.each = each
         self.failing: dict[str, int] = {}
         self._chance = Random(seed)  # noqa: S311  # reproducible users, not secrets
 
@@ -33,10 +33,11 @@ class Visitors(TrialActivities):
     async def look_at_arms(self, order: LookAt) -> Report:
         self._maybe_fail("look_at_arms")
         trial = await self.manager.get(order.trial_id)
-        for version, rate in self.rates.items():
-            if version not in trial.stopped:
-                good = sum(self._chance.random() < rate for _ in range(self.each))
-                await self.house.events(version, good=good, bad=self.each - good)
+        async with self.house.database.transaction():
+            for version, rate in self.rates.items():
+                if version not in trial.stopped:
+                    good = sum(self._chance.random() < rate for _ in range(self.each))
+                    await self.house.events(version, good=good, bad=self.each - good)
         return await super().look_at_arms(order)
 
     @activity.defn

@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -32,8 +32,8 @@ LEFT_OUT = (Kind.CHECKED, Kind.ROLLING_BACK)
 GOODBYE_S = 10.0
 PLAN = RolloutPlan(
     stages=tuple(Stage(percent=percent, bake=DAY) for percent in (10, 50, 100)),
-    check_min=timedelta(minutes=10),
-    check_max=timedelta(hours=4),
+    check_min=timedelta(hours=3),  # few checks: each is worth many milliseconds
+    check_max=timedelta(hours=12),
     final_bake=DAY,
 )
 Handle = WorkflowHandle[RolloutWorkflow, Outcome]
@@ -105,12 +105,9 @@ class Rehearsal:
         return closed - (await first.describe()).start_time
 
 
-@pytest_asyncio.fixture
-async def skipping() -> AsyncIterator[WorkflowEnvironment]:
-    """A server on which days pass in milliseconds, begun in a tenth of a second.
-
-    One for each story: whatever one leaves behind, a clock that stands included, ends with it.
-    """
+@asynccontextmanager
+async def in_no_time() -> AsyncIterator[WorkflowEnvironment]:
+    """Run a server on which days pass in milliseconds, begun in a tenth of a second."""
     env = await WorkflowEnvironment.start_time_skipping(
         data_converter=data_converter(),
         test_server_existing_path=shutil.which("temporal-test-server", path=BIN),
@@ -120,6 +117,33 @@ async def skipping() -> AsyncIterator[WorkflowEnvironment]:
     with suppress(TimeoutError):  # a server whose clock has stopped may not go by itself
         async with asyncio.timeout(GOODBYE_S):
             await env.shutdown()
+
+
+@pytest_asyncio.fixture
+async def skipping() -> AsyncIterator[WorkflowEnvironment]:
+    """A server that skips time.
+
+    One for each story: whatever one leaves behind, a clock that stands included, ends with it.
+    """
+    async with in_no_time() as env:
+        yield env
+
+
+@asynccontextmanager
+async def in_real_time(*more: str) -> AsyncIterator[WorkflowEnvironment]:
+    """Run the real dev server with these arguments more; on it, time passes as it does."""
+    async with await WorkflowEnvironment.start_local(
+        data_converter=data_converter(),
+        dev_server_existing_path=shutil.which("temporal", path=BIN),
+        dev_server_extra_args=more,
+    ) as env:
+        assert await register_search_attributes(env.client)
+        yield env
+
+
+def fresh_after(events: int) -> tuple[str, str]:
+    """Return what makes a dev server suggest a fresh history so soon, instead of at about 4000."""
+    return "--dynamic-config-value", f"limit.historyCount.suggestContinueAsNew={events}"
 
 
 @pytest.fixture

@@ -42,8 +42,10 @@ class TwoCrowds(Crowd):
     @activity.defn
     async def check(self, order: Check) -> Verdict:
         rude = order.number >= self.rude_from
-        await self.couple.farewell.events("1.0.0", good=120, bad=0)
-        await self.couple.farewell.events("1.1.0", good=0 if rude else 120, bad=3000 if rude else 0)
+        farewell = self.couple.farewell
+        async with farewell.database.transaction():
+            await farewell.events("1.0.0", good=120, bad=0)
+            await farewell.events("1.1.0", good=0 if rude else 120, bad=1000 if rude else 0)
         return await super().check(order)
 
 

@@ -4,7 +4,6 @@ On the real dev server: the one that skips time loses its clock when an update i
 activity runs.
 """
 
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from uuid import uuid4
@@ -21,25 +20,19 @@ from control.payloads import data_converter
 from domain.database import Database
 from tests.crowd import Crowd
 from tests.house import House
-from tests.workflows.conftest import BIN
+from tests.workflows.conftest import fresh_after, in_real_time
 from tests.workflows.test_experiment import BETTER, EQUAL, Handle, Stage
-from worker import RUNNER, build_worker, register_search_attributes
+from worker import RUNNER, build_worker
 from workflows.experiments.phase import Phase
 from workflows.experiments.workflow import ExperimentWorkflow
 
-SHORT = "limit.historyCount.suggestContinueAsNew=120"  # events, instead of about 4000
 FAST: dict[str, JsonValue] = {"check_min": "500ms", "check_max": "500ms", "end": "ask"}
 OVER: dict[str, JsonValue] = {"min_duration": "0s", "max_duration": "1s"}
 
 
 @pytest_asyncio.fixture(scope="module")
 async def server() -> AsyncIterator[WorkflowEnvironment]:
-    async with await WorkflowEnvironment.start_local(
-        data_converter=data_converter(),
-        dev_server_existing_path=shutil.which("temporal", path=BIN),
-        dev_server_extra_args=["--dynamic-config-value", SHORT],
-    ) as env:
-        assert await register_search_attributes(env.client)
+    async with in_real_time(*fresh_after(120)) as env:
         yield env
 
 

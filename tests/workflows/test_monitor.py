@@ -196,21 +196,6 @@ async def test_nobody_picking_up_the_phone_holds_up_no_look(post: Post) -> None:
     assert told.untold_why == "nobody picks up"
 
 
-async def test_a_fresh_history_goes_on_with_alerts_marks_and_clock(post: Post) -> None:
-    post.eyes.crowd = good_but({3, *range(100, 500)})
-    handle = await post.start(duration="8d12h", window="4h")
-    began = (await handle.describe()).run_id
-
-    outcome = await handle.result()
-
-    assert handle.first_execution_run_id == began
-    assert (await handle.describe()).run_id != began
-    assert outcome.looks == 409
-    assert [alert.cleared_at is None for alert in outcome.alerts] == [True]
-    assert post.phone.said == ["raised success_rate below 0.5"]
-    assert 8.5 * DAY <= await post.took(handle) < 8.5 * DAY + HOUR
-
-
 async def test_a_person_stops_it_and_has_its_alerts(post: Post) -> None:
     post.eyes.crowd = good_but({3})  # the window of the second reaches back to the first
     handle = await post.start()

@@ -4,7 +4,6 @@ On the real dev server: the one that skips time loses its clock when an update i
 activity runs.
 """
 
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 
@@ -15,13 +14,12 @@ from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
-from control.payloads import data_converter
 from domain.database import Database
 from domain.plan import RolloutPlan, Stage
 from tests.crowd import Crowd
 from tests.house import House
-from tests.workflows.conftest import BIN, Handle, Rehearsal
-from worker import build_worker, register_search_attributes
+from tests.workflows.conftest import Handle, Rehearsal, in_real_time
+from worker import build_worker
 from workflows.state import Phase
 
 TICK = timedelta(seconds=0.5)
@@ -35,11 +33,7 @@ GATED = PLAN.model_copy(update={"stages": (Stage(percent=10, approval=True), Sta
 
 @pytest_asyncio.fixture(scope="module")
 async def server() -> AsyncIterator[WorkflowEnvironment]:
-    async with await WorkflowEnvironment.start_local(
-        data_converter=data_converter(),
-        dev_server_existing_path=shutil.which("temporal", path=BIN),
-    ) as env:
-        assert await register_search_attributes(env.client)
+    async with in_real_time() as env:
         yield env
 
 

@@ -58,7 +58,7 @@ async def test_a_step_that_lasts_is_shouted_as_incomplete_wherever_people_look(
     rehearsal.crowd.failing = {step: 10**6}
     handle = await rehearsal.start()
     await handle.signal("rollback")
-    await rehearsal.sleep(HOUR)
+    await rehearsal.sleep(HOUR / 4)
 
     progress = await rehearsal.progress(handle)
     memo = await (await handle.describe()).memo()
@@ -82,7 +82,7 @@ async def test_users_are_back_long_before_the_rest_can_be_restored(rehearsal: Re
     rehearsal.crowd.failing = {"restore": 10**6}
 
     await handle.signal("rollback")
-    await rehearsal.sleep(HOUR)
+    await rehearsal.sleep(HOUR / 4)
 
     assert await rehearsal.house.share("1.0.0") == 1.0
     assert (await rehearsal.house.get("1.1.0")).tags == ["production"]
@@ -123,35 +123,15 @@ async def test_a_cancellation_in_the_middle_of_a_rollback_changes_nothing(
     await rehearsal.sleep(1.5 * DAY)
     rehearsal.crowd.failing = {step: 10**6}
     await handle.signal("rollback", {"by": "ana", "reason": "complaints"})
-    await rehearsal.sleep(HOUR)
+    await rehearsal.sleep(HOUR / 4)
 
     await handle.cancel()
-    await rehearsal.sleep(HOUR)
+    await rehearsal.sleep(HOUR / 4)
     rehearsal.crowd.failing = {}
     with pytest.raises(WorkflowFailureError) as failure:
         await handle.result()
 
     assert isinstance(failure.value.cause, CancelledError)
-    assert await rehearsal.house.facts() == before
-
-
-async def test_a_rollback_that_stays_incomplete_goes_on_in_a_fresh_history(
-    rehearsal: Rehearsal,
-) -> None:
-    before = await rehearsal.house.facts()
-    rehearsal.crowd.failing = {"read_back": 10**6}
-    handle = await rehearsal.start()
-    await handle.signal("rollback", {"by": "ana", "reason": "complaints"})
-    await rehearsal.sleep(DAY / 2)
-
-    progress = await rehearsal.progress(handle)
-    anew = (await handle.describe()).run_id != handle.first_execution_run_id
-    rehearsal.crowd.failing = {}
-    outcome = await handle.result()
-
-    assert anew
-    assert progress.phase is Phase.ROLLBACK_INCOMPLETE
-    assert (outcome.outcome, outcome.by) == (Phase.ROLLED_BACK, "ana")
     assert await rehearsal.house.facts() == before
 
 

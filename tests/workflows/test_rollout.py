@@ -48,7 +48,7 @@ async def test_without_data_it_is_undecided_and_never_advances(rehearsal: Rehear
     rehearsal.crowd.silent = True
     handle = await rehearsal.start()
 
-    await rehearsal.sleep(20 * DAY)
+    await rehearsal.sleep(6 * DAY)
 
     progress = await rehearsal.progress(handle)
     assert (progress.phase, progress.stage) == (Phase.BAKING, 1)
@@ -64,7 +64,8 @@ async def test_21_days_with_approvals_and_a_pause(rehearsal: Rehearsal) -> None:
             Stage(percent=50, bake=7 * DAY, approval=True),
             Stage(percent=100, bake=3 * DAY),
         ),
-        check_max=timedelta(hours=6),
+        check_min=DAY / 4,
+        check_max=DAY,
         final_bake=DAY,
     )
     handle = await rehearsal.start(plan)
@@ -90,12 +91,12 @@ async def test_a_pause_stops_the_clock_of_the_stage(rehearsal: Rehearsal) -> Non
     await rehearsal.sleep(DAY / 2)
 
     await handle.signal("pause")
-    await rehearsal.sleep(10 * DAY)
+    await rehearsal.sleep(5 * DAY)
     assert (await rehearsal.progress(handle)).stage == 1
     await handle.signal("resume")
     await handle.result()
 
-    assert 14 * DAY <= await rehearsal.took(handle) < 14.5 * DAY
+    assert 9 * DAY <= await rehearsal.took(handle) < 9.5 * DAY
 
 
 @pytest.mark.guarantee(1)
@@ -138,12 +139,16 @@ async def test_a_promoted_version_is_still_guarded(rehearsal: Rehearsal) -> None
 
 
 async def test_checks_are_frequent_after_a_ramp_and_rarer_later(rehearsal: Rehearsal) -> None:
-    stages = (Stage(percent=10, bake=3 * DAY), Stage(percent=100))
-    handle = await rehearsal.start(PLAN.model_copy(update={"stages": stages}))
+    plan = RolloutPlan(
+        stages=(Stage(percent=10, bake=3 * DAY), Stage(percent=100)),
+        check_min=timedelta(minutes=10),
+        check_max=4 * HOUR,
+    )
+    handle = await rehearsal.start(plan)
 
-    await rehearsal.sleep(timedelta(hours=2))
+    await rehearsal.sleep(2 * HOUR)
     early = (await rehearsal.progress(handle)).checks
-    await rehearsal.sleep(timedelta(hours=48))
+    await rehearsal.sleep(48 * HOUR)
     late = (await rehearsal.progress(handle)).checks
 
     assert 4 <= early <= 6  # 10, 25, 47, 81, 132 minutes, each up to a tenth later
@@ -246,26 +251,3 @@ async def test_a_rollback_that_reads_back_incomplete_is_repeated_and_said(
     assert "production is 1.1.0, was 1.0.0" in progress.refused
 
     assert (await handle.result()).outcome is Phase.ROLLED_BACK
-
-
-async def test_a_long_bake_goes_on_in_a_fresh_history(rehearsal: Rehearsal) -> None:
-    plan = RolloutPlan(
-        stages=(Stage(percent=10, bake=DAY), Stage(percent=100)),
-        check_max=HOUR,
-        final_bake=HOUR,
-    )
-    rehearsal.crowd.silent = True
-    handle = await rehearsal.start(plan)
-    first = (await handle.describe()).run_id
-    await handle.execute_update("pause", {"by": "ana", "reason": "holiday"})
-    await rehearsal.sleep(17 * DAY)
-
-    progress = await rehearsal.progress(handle)
-
-    assert (await handle.describe()).run_id != first
-    assert progress.phase is Phase.PAUSED
-    assert "ana: holiday" in progress.waiting_for
-    assert progress.checks > 380
-    rehearsal.crowd.silent = False
-    await handle.execute_update("resume")
-    assert (await handle.result()).outcome is Phase.PROMOTED

@@ -41,7 +41,7 @@ PLAN = RolloutPlan(
             {"metric": "success", "floor": 0.8, "target": 0.95, "min_events": 100}
         ),
     ),
-    check_min=timedelta(minutes=10),
+    check_min=HOUR,
     check_max=HOUR,
     final_bake=HOUR,
 )
@@ -211,7 +211,7 @@ async def test_a_pause_holds_the_running_ring_and_those_after(tour: Tour) -> Non
     await tour.until(handle, lambda seen: seen.phase is RingsPhase.RUNNING)
 
     answer = await handle.execute_update("pause", {"by": "ana", "reason": "lunch"})
-    await tour.env.sleep(DAY)
+    await tour.env.sleep(DAY / 4)
     held = await tour.progress(handle)
     await handle.signal("resume")
     outcome = await handle.result()
@@ -239,9 +239,9 @@ async def test_a_command_to_rings_counts_once_for_each_key(tour: Tour) -> None:
     assert "key 'k' was used for pause already" in str(refused.value.cause)
 
 
-@pytest.mark.parametrize(("policy", "kept"), [("stop", "1.1.0"), ("roll_back_all", "1.0.0")])
+@pytest.mark.parametrize(("policy", "left"), [("stop", "1.1.0"), ("roll_back_all", "1.0.0")])
 async def test_a_person_rolls_back_the_running_ring_and_the_others_by_policy(
-    tour: Tour, policy: str, kept: str
+    tour: Tour, policy: str, left: str
 ) -> None:
     handle = await tour.start(segments=HELD, on_failure=policy)
     await tour.until(handle, lambda seen: phases(seen)[1:2] == ["running"])
@@ -251,7 +251,7 @@ async def test_a_person_rolls_back_the_running_ring_and_the_others_by_policy(
 
     assert (outcome.by, outcome.reason) == ("ana", "enough")
     assert outcome.rings[1].phase is RingPhase.ROLLED_BACK
-    assert await tour.in_production() == [kept, "1.0.0", "1.0.0"]
+    assert await tour.in_production() == [left, "1.0.0", "1.0.0"]
 
 
 async def test_a_cancellation_rolls_back_and_shows_as_canceled(tour: Tour) -> None:

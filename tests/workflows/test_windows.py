@@ -19,8 +19,8 @@ HOUR = timedelta(hours=1)
 QUICK = PLAN.model_copy(
     update={
         "stages": (Stage(percent=10, bake=HOUR), Stage(percent=100, bake=HOUR)),
-        "check_min": timedelta(minutes=10),
-        "check_max": HOUR,
+        "check_min": HOUR / 3,
+        "check_max": 6 * HOUR,
         "final_bake": HOUR,
     }
 )
@@ -152,7 +152,7 @@ async def test_every_step_is_taken_in_business_hours_by_the_clock_on_the_wall(
     hours = Hours.model_validate({"days": ["tue", "thu"], "from": "09:00", "until": "11:00"})
     windows = Windows(time_zone="Europe/Berlin", hours=(hours,))
     stages = tuple(Stage(percent=percent, bake=6 * DAY) for percent in (1, 5, 25, 50, 100))
-    change = {"stages": stages, "windows": windows, "check_max": 4 * HOUR}
+    change = {"stages": stages, "windows": windows, "check_min": DAY / 2, "check_max": 2 * DAY}
     handle = await rehearsal.start(QUICK.model_copy(update=change))
 
     outcome = await handle.result()
