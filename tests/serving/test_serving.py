@@ -164,11 +164,11 @@ async def test_stopping_says_when_something_could_not_be_sent(
     assert serving.stop() is True
 
 
-async def test_tables_of_another_release_are_told_at_the_start(sqlite: Database) -> None:
-    await House(sqlite).furnish()
-    async with sqlite.transaction() as session:
+async def test_tables_of_another_release_are_told_at_the_start(own_file: Database) -> None:
+    await House(own_file).furnish()
+    async with own_file.transaction() as session:
         await session.exec(text("UPDATE alembic_version SET version_num = '9999'"))  # type: ignore[call-overload]
-    serving = Serving(Database(sqlite.name))
+    serving = Serving(Database(own_file.name))
 
     with pytest.raises(Unavailable, match=r"9999.*; still trying$"):
         serving.start()

@@ -28,13 +28,13 @@ async def fill(database: Database) -> str:
     raise AssertionError("the disk was never full")
 
 
-async def test_a_full_disk_is_told_in_one_line_and_counts_nothing_half(sqlite: Database) -> None:
-    told = await fill(sqlite)
+async def test_a_full_disk_is_told_in_one_line_and_counts_nothing_half(own_file: Database) -> None:
+    told = await fill(own_file)
 
     assert "is unavailable: database or disk is full" in told
     assert "\n" not in told
-    metrics = await MetricsCollector(sqlite).get_metrics("v-1")
-    events = await MetricsCollector(sqlite).get_events("v-1")
+    metrics = await MetricsCollector(own_file).get_metrics("v-1")
+    events = await MetricsCollector(own_file).get_events("v-1")
     assert metrics.total_events == len(events) > 1
 
 
