@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -22,6 +23,7 @@ from domain.record import Decision, Kind
 from tests.crowd import Crowd
 from tests.house import House
 from worker import build_worker, register_search_attributes
+from workflows import execution
 from workflows.progress import Outcome, Progress
 from workflows.rollout import RolloutWorkflow
 
@@ -30,6 +32,7 @@ DAY = timedelta(days=1)
 A_MOMENT = timedelta(seconds=1)  # in which activities end: the clock stands while one runs
 LEFT_OUT = (Kind.CHECKED, Kind.ROLLING_BACK)
 GOODBYE_S = 10.0
+ATTEMPTS = 7  # of a read, within execution.PATIENCE: the waits between them double, to 30 s
 PLAN = RolloutPlan(
     stages=tuple(Stage(percent=percent, bake=DAY) for percent in (10, 50, 100)),
     check_min=timedelta(hours=3),  # few checks: each is worth many milliseconds
@@ -117,6 +120,17 @@ async def in_no_time() -> AsyncIterator[WorkflowEnvironment]:
     with suppress(TimeoutError):  # a server whose clock has stopped may not go by itself
         async with asyncio.timeout(GOODBYE_S):
             await env.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have reads give up after as many attempts as their minute has room for.
+
+    The server that skips time forgets the minute of what was scheduled on a whole second, one in a
+    thousand, and has it tried for ever. A real server does not.
+    """
+    few = replace(execution.RETRY, maximum_attempts=ATTEMPTS)
+    monkeypatch.setitem(execution.READ, "retry_policy", few)
 
 
 @pytest_asyncio.fixture
