@@ -292,7 +292,7 @@ async def test_a_redis_that_comes_back_empty_is_used_again_by_itself(tmp_path: P
 
 
 async def test_what_was_appended_outlives_a_killed_redis(tmp_path: Path) -> None:
-    server = RedisServer(tmp_path / "redis")
+    server = RedisServer(tmp_path / "redis", fsync="always")  # `everysec` may lose the last one
     server.start()
     collector = Scripted()
     async with opened(server.url) as (client, stream):
