@@ -24,6 +24,7 @@ settings.register_profile("explore", deadline=None)
 settings.load_profile("house")
 
 
+COLLECT = (10_000, 20, 50)  # when garbage is looked for
 KINDS = ("sqlite", "postgresql")
 EMPTIED = ";".join(str(table.delete()) for table in reversed(SQLModel.metadata.sorted_tables))
 LONGEST_FIRST = ("test_watch.py", "test_guides.py", "workflows", "integration", "gateway")
@@ -41,9 +42,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Have the garbage collector pass over what was collected: it stays to the end."""
+    """Have the garbage collector pass over what was collected, and look less often."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*COLLECT)
 
 
 @pytest.fixture(scope="session")
