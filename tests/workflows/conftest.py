@@ -31,6 +31,7 @@ BIN = str(Path(sys.executable).parent)  # where wheels put their programs
 DAY = timedelta(days=1)
 A_MOMENT = timedelta(seconds=1)  # in which activities end: the clock stands while one runs
 LEFT_OUT = (Kind.CHECKED, Kind.ROLLING_BACK)
+BLINK = timedelta(milliseconds=50)
 GOODBYE_S = 10.0
 ATTEMPTS = 7  # of a read, within execution.PATIENCE: the waits between them double, to 30 s
 PLAN = RolloutPlan(
@@ -167,4 +168,14 @@ async def rehearsal(skipping: WorkflowEnvironment, sqlite: Database) -> AsyncIte
     await house.furnish()
     rehearsal = Rehearsal(skipping, house, Crowd(house))
     async with build_worker(skipping.client, rehearsal.crowd, task_queue=rehearsal.queue):
+        yield rehearsal
+
+
+@pytest_asyncio.fixture
+async def live(server: WorkflowEnvironment, sqlite: Database) -> AsyncIterator[Rehearsal]:
+    """A rehearsal in which time passes as it does; `server` is of the file that asks for it."""
+    house = House(sqlite)
+    await house.furnish()
+    rehearsal = Rehearsal(server, house, Crowd(house), step=BLINK)
+    async with build_worker(server.client, rehearsal.crowd, task_queue=rehearsal.queue):
         yield rehearsal

@@ -16,7 +16,6 @@ from activities.rollouts import RolloutActivities
 from domain.database import Database
 from domain.plan import RolloutPlan, Stage
 from domain.rollouts import RolloutManager
-from tests.crowd import Crowd
 from tests.house import House
 from tests.workflows.conftest import Rehearsal, fresh_after, in_real_time
 from tests.workflows.test_monitor import Post
@@ -36,15 +35,6 @@ PLAN = RolloutPlan(
 async def server() -> AsyncIterator[WorkflowEnvironment]:
     async with in_real_time(*fresh_after(40)) as env:
         yield env
-
-
-@pytest_asyncio.fixture
-async def live(server: WorkflowEnvironment, sqlite: Database) -> AsyncIterator[Rehearsal]:
-    house = House(sqlite)
-    await house.furnish()
-    rehearsal = Rehearsal(server, house, Crowd(house), step=TICK / 10)
-    async with build_worker(server.client, rehearsal.crowd, task_queue=rehearsal.queue):
-        yield rehearsal
 
 
 @pytest_asyncio.fixture

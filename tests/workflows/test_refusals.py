@@ -14,12 +14,8 @@ from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
-from domain.database import Database
 from domain.plan import RolloutPlan, Stage
-from tests.crowd import Crowd
-from tests.house import House
 from tests.workflows.conftest import Handle, Rehearsal, in_real_time
-from worker import build_worker
 from workflows.state import Phase
 
 TICK = timedelta(seconds=0.5)
@@ -35,16 +31,6 @@ GATED = PLAN.model_copy(update={"stages": (Stage(percent=10, approval=True), Sta
 async def server() -> AsyncIterator[WorkflowEnvironment]:
     async with in_real_time() as env:
         yield env
-
-
-@pytest_asyncio.fixture
-async def live(server: WorkflowEnvironment, sqlite: Database) -> AsyncIterator[Rehearsal]:
-    """A rehearsal in which time passes as it does."""
-    house = House(sqlite)
-    await house.furnish()
-    rehearsal = Rehearsal(server, house, Crowd(house), step=TICK / 10)
-    async with build_worker(server.client, rehearsal.crowd, task_queue=rehearsal.queue):
-        yield rehearsal
 
 
 async def refusal(handle: Handle, verb: str, given: JsonValue = None) -> str:
