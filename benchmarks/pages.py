@@ -47,10 +47,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--json", action="store_true", help="print JSON, nothing else")
     parser.add_argument("--quick", action="store_true", help="100 rollouts; misses no target")
-    parser.add_argument("--live", type=int, default=LIVE, help=f"of the rollouts; default: {LIVE}")
+    parser.add_argument("--live", type=int, help=f"of the rollouts; default: {LIVE}, half at most")
     given = parser.parse_args()
     many, rounds = (100, 3) if given.quick else (ROLLOUTS, 9)
-    live = min(given.live, many)
+    live = min(LIVE, many // 2) if given.live is None else given.live
+    if not 1 <= live <= many:
+        parser.error(f"--live must be between 1 and {many}, got {live}")
     with tempfile.TemporaryDirectory(prefix="rampart-pages-") as folder:
         found, about = asyncio.run(measure(Path(folder), many=many, live=live, rounds=rounds))
     missed = [page for page, figures in found.items() if _misses(figures)]

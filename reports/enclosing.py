@@ -10,7 +10,7 @@ from domain.record import Kind
 from reports.facts import Report
 from reports.illustrated import Illustrated
 from reports.reporter import Reporter
-from reports.writing import Form, file_name, media_type, write
+from reports.writing import Form, file_name, write
 
 ENDS = frozenset({Kind.COMPLETED, Kind.ROLLED_BACK})
 MOST = 1_000_000  # bytes of a file
@@ -47,7 +47,7 @@ def _enclosure(told: Illustrated) -> Enclosure | None:
         if len(content) <= MOST:
             return Enclosure(
                 name=file_name(told.report, form),
-                kind=media_type(form),
+                kind=form.media_type,
                 content=content,
                 digest=_digest(told.report),
             )

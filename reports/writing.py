@@ -33,8 +33,10 @@ class Form(StrEnum):
     MARKDOWN = "md"
     JSON = "json"
 
-
-MEDIA = {Form.HTML: "text/html", Form.MARKDOWN: "text/markdown", Form.JSON: "application/json"}
+    @property
+    def media_type(self) -> str:
+        """What a file that is written so is called: `text/html`, say."""
+        return {"html": "text/html", "md": "text/markdown", "json": "application/json"}[self]
 
 
 class Verbatim(str):
@@ -51,11 +53,6 @@ def write(told: Illustrated, form: Form) -> str:
     kind = "rollout" if isinstance(told.report, RolloutReport) else "experiment"
     template = environment.get_template(f"{kind}.{form.value}")
     return template.render(report=told.report, plates=told.plates, style=Markup(STYLE.read_text()))  # noqa: S704  # ours
-
-
-def media_type(form: Form) -> str:
-    """Return what a report that is written so is called among files: `text/html`, say."""
-    return MEDIA[form]
 
 
 def file_name(report: Report, form: Form) -> str:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from gateway.dashboard import visit
 from gateway.dashboard.pages import HEADERS
 from reports.reporter import Reporter
-from reports.writing import Form, file_name, media_type, write
+from reports.writing import Form, file_name, write
 
 PLACE = f"{visit.ROOT}/reports"
 # A report brings its own style, and is shown as if it came from nowhere: it may do nothing here.
@@ -40,4 +40,4 @@ class ReportPages:
         text = await asyncio.to_thread(write, told, form)
         named = f'inline; filename="{file_name(told.report, form)}"'
         own = {"content-security-policy": POLICY, "content-disposition": named}
-        return Response(text, media_type=media_type(form), headers=HEADERS | own)
+        return Response(text, media_type=form.media_type, headers=HEADERS | own)

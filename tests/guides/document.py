@@ -64,6 +64,11 @@ def blocks(document: Path) -> Iterator[Block]:
         yield Block(where, found["language"], found["source"], found["why"] or "")
 
 
+def title(document: Path) -> str:
+    """Return what a story about it is called."""
+    return str(document.relative_to(ROOT))
+
+
 def blocks_in(language: str) -> list[Block]:
     """Return the blocks of every document that are in one language."""
     found = [block for document in DOCUMENTS for block in blocks(document)]

@@ -16,17 +16,23 @@ from domain.notifications.targets import Directory
 from domain.notifications.wording import Wording
 from domain.plan import PRESETS, RolloutPlan, RolloutRequest, Stage
 from domain.windows.plan import Windows
-from tests.guides.document import DOCUMENTS, GUIDES, ROOT, RUN, SHOWN, Block, blocks, blocks_in
+from tests.guides.document import (
+    DOCUMENTS,
+    GUIDES,
+    ROOT,
+    RUN,
+    SHOWN,
+    Block,
+    blocks,
+    blocks_in,
+    title,
+)
 from workflows.commands import COMMANDS, Command
 from workflows.publication import ATTRIBUTES
 
 PLANS = (GUIDES / "plans.md").read_text()
 MOST_UNRUN = 14  # what needs a cloud, node or a server's configuration
 OPERATING = (GUIDES / "operating.md").read_text()
-
-
-def title(document: Path) -> str:
-    return str(document.relative_to(ROOT))
 
 
 def place(block: Block) -> str:

@@ -15,14 +15,10 @@ import pytest_asyncio
 from dev import Stack
 from embedded.ports import free_port
 from settings import child_environment
-from tests.guides.document import DOCUMENTS, ROOT, blocks
+from tests.guides.document import DOCUMENTS, ROOT, blocks, title
 
 Readers = Mapping[Path, asyncio.Task[str]]
 LIVELY = [document for document in DOCUMENTS if any(blocks(document))]
-
-
-def title(document: Path) -> str:
-    return str(document.relative_to(ROOT))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

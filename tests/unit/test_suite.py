@@ -6,12 +6,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parents[1]
-ELSEWHERE = {
-    "journeys",
-    "chaos",
-    "browser",
-    "properties",
-}  # the latter three by `make` of their own
+ELSEWHERE = {"journeys", "chaos", "browser", "properties"}  # each by a `make` of its own
 STARTS = re.compile(r"""\bStack\(|"-m",\s*"(?:cli|worker|serve|dev)"|/ "rampart"|tests\.journeys""")
 
 

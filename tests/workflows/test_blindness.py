@@ -72,10 +72,13 @@ async def test_feature_3_the_journal_of_what_people_say_does_not_keep_the_policy
     rehearsal.crowd.failing = {"check": 10**6, "note": 10**6}
     await handle.signal("pause", {"by": "ana", "reason": "the database is away"})
 
+    paused_at = await rehearsal.env.get_current_time()
     await rehearsal.until(handle, lambda seen: seen.phase is Phase.ROLLING_BACK)
+    acted_after = await rehearsal.env.get_current_time() - paused_at
     rehearsal.crowd.failing = {}
     outcome = await handle.result()
 
     assert (outcome.outcome, outcome.by) == (Phase.ROLLED_BACK, "guardrails")
     assert outcome.reason.startswith("metrics unreadable: database sqlite is unavailable")
     assert await rehearsal.story() == [*BEGUN, Kind.ROLLED_BACK, Kind.PAUSED]
+    assert acted_after <= 50 * HOUR / 60

@@ -12,14 +12,10 @@ import pytest_asyncio
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
-from activities.rollouts import RolloutActivities
 from domain.database import Database
 from domain.plan import RolloutPlan, Stage
-from domain.rollouts import RolloutManager
-from tests.house import House
 from tests.workflows.conftest import Rehearsal, fresh_after, in_real_time
-from tests.workflows.test_monitor import Post
-from worker import build_worker
+from tests.workflows.test_monitor import Post, manned
 from workflows.state import Phase
 
 TICK = timedelta(seconds=0.5)
@@ -39,11 +35,7 @@ async def server() -> AsyncIterator[WorkflowEnvironment]:
 
 @pytest_asyncio.fixture
 async def post(server: WorkflowEnvironment, sqlite: Database) -> AsyncIterator[Post]:
-    house = House(sqlite)
-    await house.furnish()
-    post = Post(server, house)
-    hands = RolloutActivities(RolloutManager(sqlite))
-    async with build_worker(server.client, hands, post.eyes, task_queue=post.queue):
+    async with manned(server, sqlite) as post:
         yield post
 
 

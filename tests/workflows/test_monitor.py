@@ -1,6 +1,7 @@
 """MonitorWorkflow with the real activities and a real SQLite file, on a server that skips time."""
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import uuid4
 
@@ -118,13 +119,20 @@ class Post:
         return closed - (await first.describe()).start_time
 
 
+@asynccontextmanager
+async def manned(env: WorkflowEnvironment, database: Database) -> AsyncIterator[Post]:
+    """Furnish a house, and have a worker look after it."""
+    house = House(database)
+    await house.furnish()
+    post = Post(env, house)
+    hands = RolloutActivities(RolloutManager(database))
+    async with build_worker(env.client, hands, post.eyes, task_queue=post.queue):
+        yield post
+
+
 @pytest_asyncio.fixture
 async def post(skipping: WorkflowEnvironment, sqlite: Database) -> AsyncIterator[Post]:
-    house = House(sqlite)
-    await house.furnish()
-    post = Post(skipping, house)
-    hands = RolloutActivities(RolloutManager(sqlite))
-    async with build_worker(skipping.client, hands, post.eyes, task_queue=post.queue):
+    async with manned(skipping, sqlite) as post:
         yield post
 
 
